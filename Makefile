@@ -1,0 +1,30 @@
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: ## what to run before a commit: no Rust, no Tor, under five minutes
+	scripts/test.sh format lint race deletion demo
+
+.PHONY: test
+test: ## every test on a fresh machine: installs and builds what it needs
+	scripts/test.sh
+
+.PHONY: test-long
+test-long: ## everything, and each fuzz target for a minute
+	FUZZTIME=60s TARI_LIBP2P_LONG=1 scripts/test.sh
+
+.PHONY: generate
+generate: ## generate internal/pb from its .proto files
+	scripts/generate.sh
+
+.PHONY: fmt
+fmt: ## format the Go and Rust code
+	scripts/test.sh prepare
+	scripts/fmt.sh
+
+.PHONY: build
+build: ## build bin/tari-libp2p
+	go build -o bin/ ./cmd/tari-libp2p
