@@ -3,6 +3,7 @@ module github.com/tari-libp2p/tari-libp2p
 go 1.26.0
 
 require (
+	github.com/cretz/bine v0.2.0
 	github.com/libp2p/go-libp2p v0.51.0
 	github.com/multiformats/go-multiaddr v0.16.1
 	go.uber.org/goleak v1.3.0
