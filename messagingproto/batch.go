@@ -1,0 +1,94 @@
+package messagingproto
+
+import (
+	"sync"
+	"time"
+)
+
+// batchSize is how many bytes of messages go out in one write: what fits into
+// one yamux frame that fits into one Noise frame of tari_comms (65,519 - 12).
+const batchSize = 65_507
+
+// A receipt is told once what became of a message.
+type receipt struct {
+	call   func(error) // if set, called; otherwise
+	result chan error  // receives
+}
+
+// receipts are those of Send, whose caller waits on result.
+var receipts = sync.Pool{New: func() any { return &receipt{result: make(chan error, 1)} }}
+
+func (r *receipt) tell(err error) {
+	switch {
+	case r == nil:
+	case r.call != nil:
+		r.call(err)
+	default:
+		r.result <- err
+	}
+}
+
+// message is one frame within a batch.
+type message struct {
+	start, end int // its place, header included, in the batch's bytes
+	deadline   time.Time
+	retried    bool // a write of it was interrupted before
+	withdrawn  bool // not to be sent, receipt already answered
+	receipt    *receipt
+}
+
+func (m *message) size() int { return m.end - m.start - frameHeader }
+
+// frameHeader is the u32 length before each message.
+const frameHeader = 4
+
+// A batch is what one write takes: frames one after the other.
+type batch struct {
+	bytes     []byte
+	messages  []message
+	withdrawn int // how many messages are not to be sent any more
+}
+
+// batches keeps buffers of batches that went out.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// fits says whether a message of size bytes still goes into the batch. A
+// message larger than batchSize has a batch of its own.
+func (b *batch) fits(size int) bool {
+	return len(b.bytes)+frameHeader+size <= batchSize
+}
+
+func (b *batch) add(body []byte, m message) {
+	m.start = len(b.bytes)
+	b.bytes = appendFrameHeader(b.bytes, len(body))
+	b.bytes = append(b.bytes, body...)
+	m.end = len(b.bytes)
+	b.messages = append(b.messages, m)
+}
+
+// keep removes the messages that want says no to, and their bytes.
+func (b *batch) keep(want func(*message) bool) {
+	kept, end := b.messages[:0], 0
+	for i := range b.messages {
+		m := b.messages[i]
+		if !want(&m) {
+			continue
+		}
+		n := copy(b.bytes[end:], b.bytes[m.start:m.end])
+		m.start, m.end = end, end+n
+		end += n
+		kept = append(kept, m)
+	}
+	clear(b.messages[len(kept):])
+	b.messages, b.bytes = kept, b.bytes[:end]
+}
+
+// recycle gives the batch back, unless its buffer is one of a large message.
+func (b *batch) recycle() {
+	if cap(b.bytes) > 2*batchSize {
+		return
+	}
+	clear(b.messages)
+	b.messages, b.bytes, b.withdrawn = b.messages[:0], b.bytes[:0], 0
+	batches.Put(b)
+}

@@ -1,0 +1,122 @@
+package messagingproto
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// inboundPeer is what is known of a peer that sends to us. Service.mu guards it.
+type inboundPeer struct {
+	current  network.Stream
+	stopping map[network.Stream]struct{} // replaced, but still handing over what had arrived
+
+	second       time.Time // when the replacements were counted from
+	replacements int
+}
+
+// serve receives the messages of one stream until it ends.
+func (s *Service) serve(stream network.Stream) {
+	from := stream.Conn().RemotePeer()
+	if !s.begin(from, stream) {
+		stream.ResetWithError(network.StreamRateLimited)
+		return
+	}
+	defer s.work.Done()
+	defer s.end(from, stream)
+
+	if mannersOf[stream.Protocol()].endsOwnHalf {
+		stream.CloseWrite()
+	}
+	handler := *s.handler.Load()
+	err := receive(s.ctx, stream, func(body []byte) { handler(s.ctx, from, body) })
+
+	if _, tooLarge := errors.AsType[*frameSizeError](err); tooLarge {
+		stream.ResetWithError(network.StreamProtocolViolation)
+		if s.cfg.OnViolation != nil {
+			s.cfg.OnViolation(from, &ViolationError{err})
+		}
+		return
+	}
+	// The peer has nothing to read from us: a reset tells it not to write any
+	// more, and is no news to a peer that ended the stream itself.
+	stream.Reset()
+}
+
+// receive hands every frame of a stream over until it ends or ctx does.
+func receive(ctx context.Context, stream network.Stream, handle func([]byte)) error {
+	f := frames{r: stream, scope: stream.Scope()}
+	defer f.release()
+	for {
+		body, err := f.next()
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		handle(body)
+	}
+}
+
+// begin makes stream the current one of its peer. The one before it keeps
+// handing over what has arrived, for at most drainTime. It refuses a peer that
+// opens streams too often.
+func (s *Service) begin(from peer.ID, stream network.Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	p := s.inbound[from]
+	if p == nil {
+		p = &inboundPeer{stopping: make(map[network.Stream]struct{})}
+		s.inbound[from] = p
+	}
+	if p.current != nil {
+		now := time.Now()
+		if now.Sub(p.second) >= time.Second {
+			p.second, p.replacements = now, 0
+		}
+		if p.replacements == maxReplacements || len(p.stopping) == maxStopping {
+			return false
+		}
+		p.replacements++
+		p.stopping[p.current] = struct{}{}
+		p.current.SetReadDeadline(now.Add(drainTime))
+	}
+	p.current = stream
+	s.work.Add(1)
+	return true
+}
+
+// end forgets a stream that is over.
+func (s *Service) end(from peer.ID, stream network.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.inbound[from]
+	delete(p.stopping, stream)
+	if p.current == stream {
+		p.current = nil
+	}
+	if p.current == nil && len(p.stopping) == 0 {
+		delete(s.inbound, from)
+	}
+}
+
+// closeInbound resets all streams that peers opened; their goroutines then end.
+func (s *Service) closeInbound() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.inbound {
+		if p.current != nil {
+			p.current.Reset()
+		}
+		for stream := range p.stopping {
+			stream.Reset()
+		}
+	}
+}

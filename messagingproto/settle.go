@@ -1,0 +1,192 @@
+package messagingproto
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// settle tells what became of the messages of a batch of which n bytes were
+// written before err.
+func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
+	if err == nil {
+		o.failures = 0
+		o.written(b, len(b.bytes))
+		b.recycle()
+		return
+	}
+	o.drop(stream)
+	if o.written(b, n) > 0 {
+		o.failures = 0
+	}
+	o.failures++
+	switch {
+	case o.service.ctx.Err() != nil:
+		o.putBack(b)
+		o.failAll(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		o.failTimeout(b, err)
+	default:
+		o.requeue(b, err)
+	}
+}
+
+// written answers the messages that are within the first n bytes of the batch,
+// removes them from it and returns how many they were.
+func (o *outbox) written(b *batch, n int) int {
+	count, size := 0, 0
+	for count < len(b.messages) && b.messages[count].end <= n {
+		size += b.messages[count].size()
+		count++
+	}
+	o.mu.Lock()
+	o.forget(count, size)
+	o.mu.Unlock()
+	for i := range b.messages[:count] {
+		b.messages[i].receipt.tell(nil)
+	}
+	if count < len(b.messages) {
+		b.keep(func(m *message) bool { return m.end > n })
+	}
+	return count
+}
+
+// requeue puts the rest of a batch back at the front of the queue after its
+// stream was lost, so that the order stays.
+//
+// The message whose write was interrupted uses up its one retry. If the peer
+// reset the stream, so does every message that waits: the peer may well do it
+// again. If the connection died, the others keep theirs.
+func (o *outbox) requeue(b *batch, err error) {
+	refused := isPeerReset(err)
+	reason := ConnectionLost
+	if refused {
+		reason = MaxRetries
+	}
+	var failed []*receipt
+	first := true
+	retry := func(m *message) bool {
+		uses := first || refused
+		first = false
+		switch {
+		case m.withdrawn || !uses:
+			return true
+		case m.retried:
+			failed = append(failed, m.receipt)
+			o.forget(1, m.size())
+			return false
+		}
+		m.retried = true
+		return true
+	}
+	o.mu.Lock()
+	b.keep(retry)
+	kept := o.pending[:0]
+	if refused {
+		for _, p := range o.pending {
+			if p.keep(retry); len(p.messages) > 0 {
+				kept = append(kept, p)
+			}
+		}
+		o.pending = kept
+	}
+	o.putBackLocked(b)
+	o.mu.Unlock()
+	for _, r := range failed {
+		r.tell(&SendError{reason, err})
+	}
+}
+
+func (o *outbox) putBack(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.putBackLocked(b)
+}
+
+func (o *outbox) putBackLocked(b *batch) {
+	if len(b.messages) > 0 {
+		o.pending = append([]*batch{b}, o.pending...)
+	}
+}
+
+// isPeerReset says whether the peer ended the stream, as opposed to the
+// connection being lost.
+func isPeerReset(err error) bool {
+	if _, lost := errors.AsType[*network.ConnError](err); lost {
+		return false
+	}
+	return errors.Is(err, network.ErrReset)
+}
+
+// failTimeout tells all messages that the peer does not read.
+func (o *outbox) failTimeout(b *batch, err error) {
+	o.putBack(b)
+	first := true
+	o.fail(func(*message) *SendError {
+		if first {
+			first = false
+			return &SendError{SendTimeout, err}
+		}
+		return &SendError{QueuedBehindTimeout, err}
+	})
+}
+
+// failAll tells all messages that there is no stream to the peer.
+func (o *outbox) failAll(err error) {
+	closed := o.service.ctx.Err() != nil
+	now := time.Now()
+	o.fail(func(m *message) *SendError {
+		switch {
+		case closed:
+			return &SendError{Reason: Closed}
+		case !m.deadline.After(now):
+			return &SendError{Expired, err}
+		case m.retried:
+			return &SendError{ConnectionLost, err}
+		}
+		return &SendError{DialFailed, err}
+	})
+}
+
+// fail empties the queue and tells each message what why says.
+func (o *outbox) fail(why func(*message) *SendError) {
+	o.mu.Lock()
+	all := o.pending
+	o.pending = nil
+	for _, b := range all {
+		for i := range b.messages {
+			if m := &b.messages[i]; !m.withdrawn {
+				o.forget(1, m.size())
+			}
+		}
+	}
+	o.mu.Unlock()
+	for _, b := range all {
+		for i := range b.messages {
+			if m := &b.messages[i]; !m.withdrawn {
+				m.receipt.tell(why(m))
+			}
+		}
+		b.recycle()
+	}
+}
+
+// withdraw takes a message out of the queue by its receipt. It returns false if
+// the message is being written or has been answered.
+func (o *outbox) withdraw(r *receipt) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range o.pending {
+		for i := range b.messages {
+			if m := &b.messages[i]; m.receipt == r {
+				m.receipt, m.withdrawn = nil, true
+				b.withdrawn++
+				o.forget(1, m.size())
+				return true
+			}
+		}
+	}
+	return false
+}
