@@ -1,0 +1,121 @@
+package yamux
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rttAge is how long a round-trip time is believed.
+const rttAge = 10 * time.Second
+
+// pulse notices a dead peer and measures the round-trip time, both with pings.
+// An idle connection carries none until Config.KeepAlive of silence: the
+// round-trip time is measured only while windows are in use.
+type pulse struct {
+	s     *Session
+	born  time.Time
+	heard atomic.Int64 // when a byte arrived last, since born
+	held  atomic.Bool  // we do not read at the moment, silence means nothing
+
+	mu       sync.Mutex
+	timer    *time.Timer
+	asked    bool // a keep-alive ping is on its way
+	nonce    uint32
+	sent     time.Time // zero: no ping is on its way
+	measured time.Time
+	rtt      time.Duration
+	stopped  bool
+}
+
+func (p *pulse) start(s *Session) {
+	p.s, p.born = s, time.Now()
+	if s.cfg.KeepAlive <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timer = time.AfterFunc(s.cfg.KeepAlive, p.tick)
+}
+
+func (p *pulse) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// Read reads from the connection; each byte is a sign of life.
+func (p *pulse) Read(b []byte) (int, error) {
+	n, err := p.s.conn.Read(b)
+	if n > 0 {
+		p.beat()
+	}
+	return n, err
+}
+
+// beat notes that the peer is alive.
+func (p *pulse) beat() { p.heard.Store(int64(time.Since(p.born))) }
+
+func (p *pulse) tick() {
+	if p.dead() {
+		p.s.fail(ErrKeepAlive)
+	}
+}
+
+func (p *pulse) dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return false
+	}
+	limit := p.s.cfg.KeepAlive
+	silence := time.Since(p.born) - time.Duration(p.heard.Load())
+	switch {
+	case p.held.Load():
+		p.asked = false
+		p.timer.Reset(limit)
+	case silence < limit:
+		p.asked = false
+		p.timer.Reset(limit - silence)
+	case !p.asked:
+		p.asked = true
+		p.ping()
+		p.timer.Reset(limit)
+	default:
+		return true
+	}
+	return false
+}
+
+// ping sends a ping, also if one is on its way already.
+func (p *pulse) ping() {
+	p.nonce, p.sent = rand.Uint32(), time.Now()
+	p.s.w.control(header{kind: typePing, flags: flagSYN, length: p.nonce})
+}
+
+// pong takes an answer; one that was not asked for means nothing.
+func (p *pulse) pong(nonce uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sent.IsZero() || nonce != p.nonce {
+		return
+	}
+	p.measured = time.Now()
+	p.rtt = p.measured.Sub(p.sent)
+	p.sent = time.Time{}
+}
+
+// roundTrip returns the round-trip time, 0 if it is not known yet, and has it
+// measured again when it is old.
+func (p *pulse) roundTrip() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sent.IsZero() && (p.measured.IsZero() || time.Since(p.measured) > rttAge) {
+		p.ping()
+	}
+	return p.rtt
+}

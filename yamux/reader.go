@@ -1,0 +1,268 @@
+package yamux
+
+import (
+	"errors"
+	"io"
+	"math"
+	"time"
+
+	pool "github.com/libp2p/go-buffer-pool"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+const (
+	// smallBody is the size up to which bodies are copied out of the read
+	// buffer; larger ones are read into chunks of their own.
+	smallBody = 4 << 10
+	// maxChunk is how much of a body is read before the stream's reader gets it.
+	maxChunk = 64 << 10
+
+	// A peer may waste churnBurst streams, plus churnRate per second: open and
+	// reset them before we answered, or open more than may be.
+	churnBurst = 1000
+	churnRate  = 100
+)
+
+// run reads until the connection ends, and then is the one who puts everything
+// away.
+func (s *Session) run() {
+	defer close(s.finished)
+	err := s.readFrames()
+	var breach *ViolationError
+	if errors.As(err, &breach) {
+		s.goAway(localEnd(network.ConnProtocolViolation, err), goAwayProtocol)
+		_, _ = io.Copy(io.Discard, s.in) // so that closing does not destroy the GoAway
+	} else if !s.ending.Load() {
+		s.fail(err)
+	}
+	// When the end came from this side the last frames may still be on their way;
+	// the timer of end keeps that short.
+	<-s.w.idle
+	s.conn.Close()
+}
+
+// readFrames returns why reading ended: never nil.
+func (s *Session) readFrames() error {
+	for {
+		b, err := s.in.Peek(headerSize)
+		if err != nil {
+			return connectionEnded(err)
+		}
+		h, err := parseHeader(b)
+		if err != nil {
+			return err
+		}
+		_, _ = s.in.Discard(headerSize)
+		if err := s.handle(h); err != nil {
+			return err
+		}
+	}
+}
+
+func connectionEnded(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return remoteEnd(network.ConnNoError, ErrConnectionEnded)
+	}
+	return remoteEnd(network.ConnNoError, err)
+}
+
+func (s *Session) handle(h header) error {
+	switch h.kind {
+	case typePing:
+		return s.handlePing(h)
+	case typeGoAway:
+		return remoteEnd(network.ConnErrorCode(h.length), ErrGoAway)
+	}
+	if h.kind == typeData && h.length > s.cfg.Window.maxFrame() {
+		return violation("frame too large")
+	}
+	if s.ending.Load() {
+		return s.skip(h)
+	}
+	st, err := s.streamFor(h)
+	if err != nil {
+		return err
+	}
+	if st == nil {
+		return s.skip(h)
+	}
+	if h.kind == typeData {
+		err = s.readBody(st, h)
+	} else if !h.has(flagRST | flagSYN) {
+		err = st.credited(h.length)
+	}
+	if err != nil {
+		return err
+	}
+	return s.handleEndFlags(st, h)
+}
+
+// handleEndFlags comes after the body, which counts even if a reset follows.
+func (s *Session) handleEndFlags(st *Stream, h header) error {
+	if h.has(flagRST) {
+		var code uint32
+		if h.kind == typeWindowUpdate {
+			code = h.length
+		}
+		unanswered := st.remoteReset(network.StreamErrorCode(code))
+		if unanswered && !s.ours(h.stream) && !s.churn.spend() {
+			return violation("too many streams opened and reset")
+		}
+		return nil
+	}
+	if h.has(flagFIN) {
+		st.remoteFinished()
+	}
+	if h.has(flagSYN) {
+		s.offer(st)
+	}
+	return nil
+}
+
+func (s *Session) handlePing(h header) error {
+	if !h.has(flagSYN) {
+		s.pulse.pong(h.length)
+		return nil
+	}
+	if !s.w.reply(header{kind: typePing, flags: flagACK, length: h.length}) {
+		return violation("too many pings without reading the answers")
+	}
+	return nil
+}
+
+// streamFor finds the stream of a data frame or window update, or makes it. It
+// returns nil if the frame is to be ignored: streams that are gone may have had
+// frames on their way.
+func (s *Session) streamFor(h header) (*Stream, error) {
+	if h.stream == 0 {
+		return nil, violation("stream 0 carries no data")
+	}
+	s.mu.Lock()
+	st, count := s.streams[h.stream], len(s.streams)
+	s.mu.Unlock()
+	if !h.has(flagSYN) {
+		return st, nil
+	}
+	switch {
+	case s.ours(h.stream):
+		return nil, violation("opened a stream with an id of ours")
+	case st != nil:
+		return nil, violation("opened a stream twice")
+	case h.has(flagRST):
+		return nil, s.wasted() // opened and reset at once: never was
+	case h.kind == typeData && h.length > initialWindow:
+		return nil, violation("first data beyond the window")
+	}
+	credit := uint64(initialWindow)
+	if h.kind == typeWindowUpdate {
+		if s.cfg.Window == Absolute {
+			credit = 0
+		}
+		credit += uint64(h.length)
+	}
+	if credit > math.MaxUint32 {
+		return nil, violation("window overflow")
+	}
+	if count >= s.cfg.MaxStreams || !s.mem.reserve(initialWindow, priorityFirst) {
+		return nil, s.refuse(h.stream)
+	}
+	st = newStream(s, h.stream, flagACK)
+	st.credit = uint32(credit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, nil
+	}
+	s.streams[h.stream] = st
+	return st, nil
+}
+
+func (s *Session) refuse(stream uint32) error {
+	reset := header{typeWindowUpdate, flagRST, stream, uint32(network.StreamResourceLimitExceeded)}
+	if !s.w.reply(reset) {
+		return violation("too many streams without reading the refusals")
+	}
+	return s.wasted()
+}
+
+func (s *Session) wasted() error {
+	if !s.churn.spend() {
+		return violation("too many streams opened in vain")
+	}
+	return nil
+}
+
+// offer hands a new stream to AcceptStream. While too many wait there, nothing
+// is read from the peer.
+func (s *Session) offer(st *Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backlog = append(s.backlog, st)
+	s.cond.Broadcast()
+	for s.err == nil && len(s.backlog) >= s.cfg.Backlog {
+		s.pulse.held.Store(true)
+		s.cond.Wait()
+	}
+	if s.pulse.held.Swap(false) {
+		s.pulse.beat()
+	}
+}
+
+// skip reads past the body of a frame that nobody wants.
+func (s *Session) skip(h header) error {
+	if h.kind != typeData || h.length == 0 {
+		return nil
+	}
+	for left := int(h.length); left > 0; {
+		n, err := s.in.Discard(min(left, maxChunk))
+		left -= n
+		if err != nil {
+			return connectionEnded(err)
+		}
+	}
+	return nil
+}
+
+// readBody reads the body of a data frame into its stream, piece by piece, so
+// that no memory is set aside for bytes that were only announced.
+func (s *Session) readBody(st *Stream, h header) error {
+	if err := st.expect(h.length); err != nil {
+		return err
+	}
+	for left := int(h.length); left > 0; {
+		n := min(left, maxChunk)
+		var err error
+		if n <= smallBody {
+			var b []byte
+			b, err = s.in.Peek(n)
+			st.receive(b)
+			_, _ = s.in.Discard(len(b))
+		} else {
+			var k int
+			chunk := pool.Get(n)
+			k, err = io.ReadFull(s.in, chunk)
+			st.receiveChunk(chunk[:k])
+		}
+		if err != nil {
+			return connectionEnded(err)
+		}
+		left -= n
+	}
+	return nil
+}
+
+// budget is a bucket of tokens: churnBurst at first, churnRate more per second.
+type budget struct {
+	spent float64
+	since time.Time
+}
+
+func (b *budget) spend() bool {
+	now := time.Now()
+	if !b.since.IsZero() {
+		b.spent = max(0, b.spent-churnRate*now.Sub(b.since).Seconds())
+	}
+	b.since = now
+	b.spent++
+	return b.spent <= churnBurst
+}

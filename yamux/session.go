@@ -1,0 +1,266 @@
+package yamux
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// Session is a connection that carries streams. Its methods may be called at
+// the same time from any goroutine.
+type Session struct {
+	cfg    Config
+	client bool
+	conn   net.Conn
+	in     *bufio.Reader
+	w      *writer
+	mem    *memory
+	pulse  pulse
+	churn  budget // of the reading goroutine
+
+	ending   atomic.Bool   // err is set: what still arrives is for nobody
+	finished chan struct{} // closed by the reading goroutine as its last act
+
+	mu     sync.Mutex
+	cond   sync.Cond // the backlog, err, undrained or left changed
+	err    error     // why the session ended; nil while it lives
+	left   bool      // Close was called
+	cutOff *time.Timer
+
+	streams map[uint32]*Stream // until both sides are done and what was received is read
+	opened  int                // those of streams that we opened
+	nextID  uint32
+	backlog []*Stream // opened by the peer, not yet accepted
+
+	undrained int  // streams that hold received bytes although the session ended
+	drainOver bool // their time is over
+}
+
+var _ network.MuxedConn = (*Session)(nil)
+
+// Client starts a session on the side that dialed. The session owns c. Window
+// memory is reserved in a span of scope, which may be nil.
+func Client(c net.Conn, cfg Config, scope network.PeerScope) (*Session, error) {
+	return newSession(c, true, cfg, scope)
+}
+
+// Server starts a session on the side that accepted the connection; otherwise
+// as Client.
+func Server(c net.Conn, cfg Config, scope network.PeerScope) (*Session, error) {
+	return newSession(c, false, cfg, scope)
+}
+
+func newSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*Session, error) {
+	cfg = cfg.withDefaults()
+	mem, err := newMemory(cfg.ConnectionMemory, scope)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		cfg: cfg, client: client, conn: c, mem: mem,
+		finished: make(chan struct{}),
+		streams:  make(map[uint32]*Stream),
+		nextID:   2,
+	}
+	if client {
+		s.nextID = 1
+	}
+	s.cond.L = &s.mu
+	s.in = bufio.NewReaderSize(&s.pulse, smallBody)
+	s.w = newWriter(c, cfg, s)
+	s.pulse.start(s)
+	go s.run() // ends with the connection; Close waits for it
+	return s, nil
+}
+
+// OpenStream opens a stream. It never waits: at a limit it returns a
+// *LimitError, and after the session's end the reason for that.
+func (s *Session) OpenStream(ctx context.Context) (network.MuxedStream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	st, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.Window == Absolute && s.w.hasRoom() {
+		st.mu.Lock()
+		st.announce()
+		st.mu.Unlock()
+	}
+	return st, nil
+}
+
+func (s *Session) open() (*Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case len(s.streams) >= s.cfg.MaxStreams || s.opened >= s.cfg.MaxOpen:
+		return nil, &LimitError{"too many streams"}
+	case s.nextID > math.MaxUint32-2:
+		return nil, &LimitError{"stream ids used up"}
+	case !s.mem.reserve(initialWindow, priorityFirst):
+		return nil, &LimitError{"no memory for a window"}
+	}
+	st := newStream(s, s.nextID, flagSYN)
+	s.streams[st.id] = st
+	s.nextID += 2
+	s.opened++
+	return st, nil
+}
+
+// AcceptStream waits for a stream from the peer. After the session's end it
+// first returns the streams that had arrived. If it was the peer who ended the
+// session, it then holds the error back for up to Config.CloseTimeout while
+// readers still have something to read: callers take the error as the moment to
+// tear everything down.
+func (s *Session) AcceptStream() (network.MuxedStream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if len(s.backlog) > 0 {
+			st := s.backlog[0]
+			s.backlog[0] = nil
+			s.backlog = s.backlog[1:]
+			s.cond.Broadcast() // the reading goroutine may wait for room
+			return st, nil
+		}
+		if s.err != nil && (s.left || s.drainOver || s.undrained == 0) {
+			return nil, s.err
+		}
+		s.cond.Wait()
+	}
+}
+
+// IsClosed is true as soon as no more streams can be opened.
+func (s *Session) IsClosed() bool { return s.ending.Load() }
+
+// As stores the session in target if that is a **Session.
+func (s *Session) As(target any) bool {
+	if t, ok := target.(**Session); ok {
+		*t = s
+		return true
+	}
+	return false
+}
+
+// Close sends what has been written, then GoAway, and closes the connection. It
+// takes at most Config.CloseTimeout, and returns ErrUnsent if that was not
+// enough for what was written. Bytes that were received can still be read.
+func (s *Session) Close() error { return s.CloseWithError(network.ConnNoError) }
+
+// CloseWithError is Close with a reason, which the GoAway carries. If the
+// session has ended before, it only frees what is left.
+func (s *Session) CloseWithError(code network.ConnErrorCode) error {
+	s.mu.Lock()
+	s.left = true
+	s.cond.Broadcast()
+	s.mu.Unlock()
+
+	began := s.goAway(localEnd(code, ErrClosed), uint32(code))
+	<-s.finished
+	s.mem.end()
+	if began && s.w.lost() {
+		return ErrUnsent
+	}
+	return nil
+}
+
+// goAway ends the session in good order. It returns false if it has ended
+// before.
+func (s *Session) goAway(err error, code uint32) bool {
+	if !s.end(err) {
+		return false
+	}
+	s.w.finish(header{kind: typeGoAway, length: code})
+	return true
+}
+
+// fail ends the session at once.
+func (s *Session) fail(err error) {
+	var conn *network.ConnError
+	if !errors.As(err, &conn) {
+		err = localEnd(network.ConnNoError, err)
+	}
+	s.end(err)
+	s.w.kill()
+	s.conn.Close()
+}
+
+// stalled ends the session when the connection takes no more bytes.
+func (s *Session) stalled() { s.fail(ErrWriteStall) }
+
+// broken ends the session after a failed write, but not at once: what the peer
+// sent before it went may still be on its way to the reading goroutine, which
+// sees the end for itself.
+func (s *Session) broken(err error) {
+	time.AfterFunc(s.cfg.CloseTimeout, func() { s.fail(err) })
+}
+
+// end makes err the end of the session and of each stream, for the first caller.
+// From now on a timer limits the life of the connection.
+func (s *Session) end(err error) bool {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return false
+	}
+	s.err = err
+	s.ending.Store(true)
+	s.cutOff = time.AfterFunc(s.cfg.CloseTimeout, s.cut)
+	streams := make([]*Stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		streams = append(streams, st)
+	}
+	s.undrained = len(streams) // each says when it is drained, some at once
+	s.cond.Broadcast()
+	s.mu.Unlock()
+
+	s.pulse.stop()
+	for _, st := range streams {
+		st.sessionEnded(err)
+	}
+	return true
+}
+
+func (s *Session) cut() {
+	s.mu.Lock()
+	s.drainOver = true
+	s.cond.Broadcast()
+	s.mu.Unlock()
+	s.conn.Close()
+}
+
+// drained is called once for each stream that end counted.
+func (s *Session) drained() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.undrained--; s.undrained == 0 {
+		s.cond.Broadcast()
+	}
+}
+
+// forget drops a stream that both sides are done with.
+func (s *Session) forget(st *Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams[st.id] != st {
+		return
+	}
+	delete(s.streams, st.id)
+	if s.ours(st.id) {
+		s.opened--
+	}
+}
+
+// ours says whether a stream id belongs to this side.
+func (s *Session) ours(id uint32) bool { return (id%2 == 1) == s.client }

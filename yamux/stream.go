@@ -1,0 +1,409 @@
+package yamux
+
+import (
+	"io"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	pool "github.com/libp2p/go-buffer-pool"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// closeLinger is how long the peer may take to finish a stream that we closed
+// before it is reset.
+const closeLinger = time.Minute
+
+// Stream is one stream of a session. Its methods may be called at the same time
+// from any goroutine; concurrent Writes are not mixed with each other.
+type Stream struct {
+	s  *Session
+	id uint32
+
+	mu   sync.Mutex
+	owed uint16 // SYN or ACK, which the first frame of ours carries
+
+	readable   sync.Cond // received, recvErr, readClosed or readLimit changed
+	received   buffer
+	coming     uint32    // of the frame being read, off recvWindow and not in received yet
+	recvWindow uint32    // what the peer may still send
+	recvMax    uint32    // the size of the window, reserved in the session's memory
+	updated    time.Time // when the peer got credit last
+	recvErr    error     // what Read returns when received is empty; io.EOF after FIN
+	readClosed error     // what Read returns at once: closed on this side
+	readLimit  deadline
+	holding    bool // the session ended, and waits for received to be read
+
+	writable   sync.Cond // credit, room, writeErr, writing or writeLimit changed
+	writing    bool      // a Write is under way
+	credit     uint32    // what we may still send
+	finished   bool      // FIN was queued
+	writeErr   error
+	writeLimit deadline
+
+	gone   bool // forgotten by the session
+	linger *time.Timer
+}
+
+var _ network.MuxedStream = (*Stream)(nil)
+
+func newStream(s *Session, id uint32, owed uint16) *Stream {
+	st := &Stream{
+		s: s, id: id, owed: owed,
+		recvWindow: initialWindow, recvMax: initialWindow, credit: initialWindow,
+		updated: time.Now(),
+	}
+	st.readable.L, st.writable.L = &st.mu, &st.mu
+	return st
+}
+
+// announce tells the peer of a stream that it does not know yet: before data
+// under the Absolute rule, and under both when somebody waits for the peer's
+// first word. Otherwise the first data frame does it.
+func (st *Stream) announce() {
+	if st.owed&flagSYN == 0 || st.writeErr != nil {
+		return
+	}
+	var window uint32 // on top of the initial one
+	if st.s.cfg.Window == Absolute {
+		window = st.recvWindow
+	}
+	st.s.w.control(header{typeWindowUpdate, st.takeOwed(), st.id, window})
+}
+
+func (st *Stream) takeOwed() uint16 {
+	flags := st.owed
+	st.owed = 0
+	return flags
+}
+
+// Read returns what was received, then io.EOF if the peer finished the stream,
+// else the error that cut it off: a *network.StreamError after a reset, a
+// *network.ConnError after the end of the session, both matching
+// network.ErrReset. After the deadline it returns os.ErrDeadlineExceeded.
+func (st *Stream) Read(p []byte) (int, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		switch {
+		case st.readClosed != nil:
+			return 0, st.readClosed
+		case st.readLimit.passed:
+			return 0, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
+		case st.received.size > 0:
+			n := st.received.read(p)
+			st.afterRead()
+			return n, nil
+		case st.recvErr != nil:
+			return 0, st.recvErr
+		}
+		st.announce()
+		st.readable.Wait()
+	}
+}
+
+// afterRead gives the peer new credit once half of the window was read.
+func (st *Stream) afterRead() {
+	if st.received.size == 0 {
+		st.drained()
+	}
+	if st.recvErr != nil {
+		return
+	}
+	credit := st.recvMax - st.recvWindow - st.coming - uint32(st.received.size)
+	if credit < st.recvMax/2 {
+		return
+	}
+	now := time.Now()
+	if rtt := st.s.pulse.roundTrip(); now.Sub(st.updated) < 2*rtt {
+		credit += st.growWindow()
+	}
+	st.updated = now
+	st.recvWindow += credit
+	st.s.w.control(header{typeWindowUpdate, st.takeOwed(), st.id, credit})
+}
+
+// growWindow doubles the window: half of it was read within two round trips, so
+// a larger one would have carried more.
+func (st *Stream) growWindow() uint32 {
+	growth := min(st.recvMax, st.s.cfg.MaxWindow-st.recvMax)
+	if growth == 0 || !st.s.mem.reserve(growth, priorityGrowth) {
+		return 0
+	}
+	st.recvMax += growth
+	return growth
+}
+
+// Write returns when p is queued for sending, or with what was queued of it and
+// why that was not all: os.ErrDeadlineExceeded, ErrWriteClosed, or as Read. What
+// it has taken is sent even if the stream or the session is closed next.
+func (st *Stream) Write(p []byte) (int, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for st.writing {
+		if err := st.cannotWrite(); err != nil {
+			return 0, err
+		}
+		st.writable.Wait()
+	}
+	st.writing = true
+	defer func() {
+		st.writing = false
+		st.writable.Broadcast()
+	}()
+
+	done := 0
+	for {
+		if err := st.cannotWrite(); err != nil {
+			return done, err
+		}
+		if done == len(p) {
+			return done, nil
+		}
+		n := min(len(p)-done, int(st.credit), st.s.cfg.MaxMessage)
+		if n == 0 || !st.send(p[done:done+n]) {
+			st.writable.Wait()
+			continue
+		}
+		done += n
+	}
+}
+
+func (st *Stream) cannotWrite() error {
+	if st.writeErr != nil {
+		return st.writeErr
+	}
+	if st.writeLimit.passed {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (st *Stream) send(body []byte) bool {
+	if st.s.cfg.Window == Absolute {
+		st.announce()
+	}
+	if !st.s.w.data(st, st.owed, body) {
+		return false
+	}
+	st.owed = 0
+	st.credit -= uint32(len(body))
+	return true
+}
+
+// CloseWrite tells the peer that no more will come. Everything written before
+// is sent first.
+func (st *Stream) CloseWrite() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.closeWrite()
+}
+
+func (st *Stream) closeWrite() error {
+	if st.finished {
+		return nil
+	}
+	if st.writeErr != nil {
+		return st.writeErr
+	}
+	if st.s.cfg.Window == Absolute {
+		st.announce()
+	}
+	st.s.w.control(header{typeData, st.takeOwed() | flagFIN, st.id, 0})
+	st.finished = true
+	st.writeErr = ErrWriteClosed
+	st.writable.Broadcast()
+	st.maybeForget()
+	return nil
+}
+
+// CloseRead drops what was received and not read, and what will be. The peer
+// gets no new credit.
+func (st *Stream) CloseRead() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.closeRead(ErrReadClosed)
+	st.maybeForget()
+	return nil
+}
+
+func (st *Stream) closeRead(err error) {
+	if st.readClosed != nil {
+		return
+	}
+	st.readClosed = err
+	st.received.discard()
+	st.drained()
+	st.readable.Broadcast()
+}
+
+// Close is CloseRead and CloseWrite. If the peer does not finish the stream
+// within a minute, it is reset.
+func (st *Stream) Close() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.closeRead(ErrReadClosed)
+	_ = st.closeWrite() // a stream that was cut off is closed as well
+	st.maybeForget()
+	if !st.gone && st.linger == nil {
+		st.linger = time.AfterFunc(closeLinger, func() { _ = st.Reset() })
+	}
+	return nil
+}
+
+// Reset is ResetWithError without a code.
+func (st *Stream) Reset() error { return st.ResetWithError(network.StreamNoError) }
+
+// ResetWithError gives up both directions and tells the peer so, with the code
+// if it is not 0 (Rust peers do not look at it). What was written before is
+// still sent.
+func (st *Stream) ResetWithError(code network.StreamErrorCode) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	err := &network.StreamError{ErrorCode: code}
+	st.closeRead(err)
+	if st.gone {
+		return nil
+	}
+	known := st.owed&flagSYN == 0
+	switch {
+	case !known: // the peer never heard of it
+	case code == network.StreamNoError: // as the Rust peers do it
+		st.s.w.control(header{typeData, flagRST, st.id, 0})
+	default:
+		st.s.w.control(header{typeWindowUpdate, flagRST, st.id, uint32(code)})
+	}
+	st.writeErr = err
+	st.writable.Broadcast()
+	st.forget()
+	return nil
+}
+
+// maybeForget drops the stream once nothing can happen on it any more.
+func (st *Stream) maybeForget() {
+	if st.writeErr != nil && st.recvErr != nil && st.received.size == 0 {
+		st.forget()
+	}
+}
+
+func (st *Stream) forget() {
+	if st.gone {
+		return
+	}
+	st.gone = true
+	if st.linger != nil {
+		st.linger.Stop()
+	}
+	st.s.forget(st)
+	st.s.mem.release(st.recvMax)
+}
+
+// drained follows the moment when nothing is left to read.
+func (st *Stream) drained() {
+	if st.holding {
+		st.holding = false
+		st.s.drained()
+	}
+	st.maybeForget()
+}
+
+// expect takes n bytes off the window, before they are read.
+func (st *Stream) expect(n uint32) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if n > st.recvWindow {
+		return violation("data beyond the window")
+	}
+	st.recvWindow -= n
+	st.coming = n
+	return nil
+}
+
+// receive copies p for the reader. What comes after a FIN or RST is ignored.
+func (st *Stream) receive(p []byte) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.coming -= uint32(len(p))
+	if st.readClosed == nil && st.recvErr == nil && len(p) > 0 {
+		st.received.write(p)
+		st.readable.Broadcast()
+	}
+}
+
+// receiveChunk is receive for a chunk from the pool, which it takes over.
+func (st *Stream) receiveChunk(chunk []byte) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.coming -= uint32(len(chunk))
+	if st.readClosed != nil || st.recvErr != nil || len(chunk) == 0 {
+		pool.Put(chunk)
+		return
+	}
+	st.received.push(chunk)
+	st.readable.Broadcast()
+}
+
+// credited lets us send n more bytes.
+func (st *Stream) credited(n uint32) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if n > math.MaxUint32-st.credit {
+		return violation("window overflow")
+	}
+	st.credit += n
+	st.writable.Broadcast()
+	return nil
+}
+
+func (st *Stream) remoteFinished() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.cutReading(io.EOF)
+	st.maybeForget()
+}
+
+// remoteReset returns true if we had not answered on the stream.
+func (st *Stream) remoteReset(code network.StreamErrorCode) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.cutBoth(&network.StreamError{Remote: true, ErrorCode: code})
+	st.maybeForget()
+	return st.owed&flagACK != 0
+}
+
+// sessionEnded leaves what was received readable, and says so to the session.
+func (st *Stream) sessionEnded(err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.cutBoth(err)
+	if st.received.size > 0 {
+		st.holding = true
+		return
+	}
+	st.s.drained()
+	st.maybeForget()
+}
+
+func (st *Stream) cutReading(err error) {
+	if st.recvErr == nil {
+		st.recvErr = err
+		st.readable.Broadcast()
+	}
+}
+
+func (st *Stream) cutBoth(err error) {
+	st.cutReading(err)
+	if st.writeErr == nil {
+		st.writeErr = err
+	}
+	st.writable.Broadcast()
+}
+
+func (st *Stream) wakeWriter() {
+	st.mu.Lock()
+	st.writable.Broadcast()
+	st.mu.Unlock()
+}
