@@ -1,0 +1,115 @@
+package tari_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the import path of the root package.
+const module = "github.com/tari-libp2p/tari-libp2p"
+
+// arrows is the architecture: which of our packages a package may import. Arrows go down only; nothing lower knows who
+// uses it. Tests, interop and examples may import what they like. A new package needs a line here, and with it a decision.
+var arrows = map[string]string{
+	// level 0: knows nothing of ours
+	"tarikey":             "",
+	"wiremode":            "",
+	"tariproto":           "",
+	"yamux":               "",
+	"memnet":              "",
+	"internal/pb":         "",
+	"internal/transcript": "",
+
+	// level 1: one step of a connection each, and the dialects that put them in order
+	"noise":         "tarikey",
+	"identityproto": "tarikey tariproto internal/pb",
+	"dialect":       "wiremode noise identityproto tariproto tarikey yamux",
+	"torsocks":      "",
+	"torctl":        "",
+
+	// level 2: the host, and what works on any go-libp2p host
+	".":              "dialect wiremode tariproto identityproto tarikey torsocks",
+	"messagingproto": "tariproto tarikey",
+	"peerbook":       "tarikey identityproto",
+
+	// assembly
+	"node":            "*",
+	"cmd/tari-libp2p": "*",
+}
+
+// outside are folders whose Go code uses the module as anyone else would.
+var outside = []string{"interop", "examples", "tools"}
+
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		file = filepath.ToSlash(file)
+		name := entry.Name()
+		switch {
+		case entry.IsDir() && file != "." && (strings.HasPrefix(name, ".") || name == "testdata" || slices.Contains(outside, file)):
+			return filepath.SkipDir
+		case entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		seen[path.Dir(file)] = true
+		checkImports(t, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !seen["."] || !seen["noise"] {
+		t.Fatal("saw no source files: is the test run in the module's root?")
+	}
+}
+
+// checkImports reports every import of ours in a file that has no arrow.
+func checkImports(t *testing.T, file string) {
+	t.Helper()
+	from := path.Dir(file)
+	allowed, known := arrows[from]
+	if !known {
+		t.Errorf("%s: package %s is not in the table of arrows", file, from)
+		return
+	}
+	source, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range source.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, ours := relative(imported)
+		switch {
+		case !ours:
+		case to == from:
+			t.Errorf("%s imports its own package", file)
+		case allowed == "*":
+			if _, known := arrows[to]; !known {
+				t.Errorf("%s imports %s, which is not in the table of arrows", file, to)
+			}
+		case !slices.Contains(strings.Fields(allowed), to):
+			t.Errorf("%s: no arrow from %s to %s", file, from, to)
+		}
+	}
+}
+
+// relative turns an import path into a folder of this module.
+func relative(imported string) (folder string, ours bool) {
+	if imported == module {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, module+"/")
+}

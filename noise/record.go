@@ -1,0 +1,285 @@
+package noise
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// A connection that is quiet holds smallBuffer bytes and nothing else; bigBuffer, two whole frames, is borrowed while it is busy.
+const (
+	smallBuffer = 4 << 10
+	bigBuffer   = 2 * (HeaderSize + MaxFrame)
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	bigBuffers   = sync.Pool{New: func() any { return new([bigBuffer]byte) }}
+)
+
+// key is the key of one direction and the number of the next frame under it.
+type key struct {
+	aead  cipher.AEAD
+	next  uint64
+	nonce [chacha20poly1305.NonceSize]byte // scratch, here so that it is not allocated for each frame
+}
+
+func (k *key) set(secret [32]byte) {
+	aead, err := chacha20poly1305.New(secret[:])
+	if err != nil {
+		panic("noise: " + err.Error()) // only for a key that has not 32 bytes
+	}
+	k.aead = aead
+}
+
+// advance returns the nonce of the next frame: four zero bytes, then its number, little-endian.
+func (k *key) advance() ([]byte, error) {
+	if k.next == math.MaxUint64 {
+		return nil, errExhausted
+	}
+	binary.LittleEndian.PutUint64(k.nonce[4:], k.next)
+	k.next++
+	return k.nonce[:], nil
+}
+
+// receiver turns the bytes of a connection into plaintext. Handshake messages come through its buffer too.
+type receiver struct {
+	mu    sync.Mutex
+	key   key
+	buf   []byte // its own small one, or big
+	small []byte // its own, while buf is big
+	big   *[bigBuffer]byte
+	r, w  int    // buf[r:w] is read and not cut yet
+	plain []byte // decrypted and not delivered yet; within buf, below r
+	err   error  // a bad frame: there is no way on
+}
+
+// read fills p from what is there, and waits for more only as long as it has nothing.
+func (rx *receiver) read(c net.Conn, p []byte) (n int, err error) {
+	rx.mu.Lock()
+	defer rx.mu.Unlock()
+	for n < len(p) {
+		if len(rx.plain) > 0 {
+			k := copy(p[n:], rx.plain)
+			rx.plain = rx.plain[k:]
+			n += k
+			continue
+		}
+		if rx.err == nil {
+			if body, ok := rx.cut(); ok {
+				n += rx.open(p[n:], body)
+				continue
+			}
+		}
+		if n > 0 {
+			break
+		}
+		if rx.err != nil {
+			return 0, rx.err
+		}
+		if err := rx.fill(c); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// open decrypts a frame into p if it fits there, returning how much that is, or else in place for later reads.
+func (rx *receiver) open(p, body []byte) int {
+	if len(body) < Overhead {
+		rx.err = ErrShortFrame
+		return 0
+	}
+	nonce, err := rx.key.advance()
+	if err != nil {
+		rx.err = err
+		return 0
+	}
+	fits := len(p) >= len(body)-Overhead
+	dst := body[:0]
+	if fits {
+		dst = p[:0]
+	}
+	plain, err := rx.key.aead.Open(dst, nonce, body, nil)
+	if err != nil {
+		rx.err = ErrBadTag
+		return 0
+	}
+	if fits {
+		return len(plain)
+	}
+	rx.plain = plain
+	return 0
+}
+
+// cut takes the next whole frame out of the buffer, skipping frames of length 0. The body is good until the next fill.
+func (rx *receiver) cut() (body []byte, ok bool) {
+	for {
+		size, ok := rx.announced()
+		if !ok || rx.w-rx.r-HeaderSize < size {
+			return nil, false
+		}
+		body = rx.buf[rx.r+HeaderSize : rx.r+HeaderSize+size]
+		rx.r += HeaderSize + size
+		if size > 0 {
+			return body, true
+		}
+	}
+}
+
+// announced returns the size of the next frame if its header is there.
+func (rx *receiver) announced() (size int, ok bool) {
+	if rx.w-rx.r < HeaderSize {
+		return 0, false
+	}
+	return int(binary.BigEndian.Uint16(rx.buf[rx.r:])), true
+}
+
+// empty tells whether the peer stands between two frames.
+func (rx *receiver) empty() bool { return rx.r == rx.w }
+
+// fill reads once. Its error is io.EOF only between frames.
+func (rx *receiver) fill(c net.Conn) error {
+	rx.makeRoom()
+	n, err := c.Read(rx.buf[rx.w:])
+	rx.w += n
+	if n > 0 {
+		return nil // an error that came along comes again
+	}
+	if err == io.EOF && !rx.empty() {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// makeRoom leaves space for at least the rest of the next frame. The big buffer is borrowed when that frame does not fit into
+// the small one or when the last read filled it, and given back once it is empty and that was not so.
+func (rx *receiver) makeRoom() {
+	full := rx.w == len(rx.buf)
+	size, _ := rx.announced()
+	switch rest := rx.buf[rx.r:rx.w]; {
+	case rx.big == nil && (full || HeaderSize+size > len(rx.buf)):
+		rx.big, rx.small = bigBuffers.Get().(*[bigBuffer]byte), rx.buf
+		copy(rx.big[:], rest)
+		rx.buf = rx.big[:]
+	case rx.big != nil && len(rest) == 0 && !full:
+		bigBuffers.Put(rx.big)
+		rx.big, rx.buf = nil, rx.small
+	case len(rest) == 0, full, rx.r+HeaderSize+size > len(rx.buf):
+		copy(rx.buf, rest)
+	default:
+		return
+	}
+	rx.r, rx.w = 0, rx.w-rx.r
+}
+
+// sender turns plaintext into frames.
+type sender struct {
+	mu     sync.Mutex
+	key    key
+	unsent []byte // sealed, within small or big
+	small  *[smallBuffer]byte
+	big    *[bigBuffer]byte
+	err    error // the peer may have half a frame: there is no way on
+
+	deadline atomic.Int64 // Unix nanoseconds, 0 for none; not behind mu, which a write holds while it waits
+}
+
+// setDeadline notes the write deadline. What is sealed has to be sent, so write must know that it is too late before it seals.
+func (tx *sender) setDeadline(t time.Time) {
+	if t.IsZero() {
+		tx.deadline.Store(0)
+	} else {
+		tx.deadline.Store(t.UnixNano())
+	}
+}
+
+func (tx *sender) late() bool {
+	t := tx.deadline.Load()
+	return t != 0 && time.Now().UnixNano() >= t
+}
+
+// write seals as many frames as fit into a buffer, writes them at once, and so on to the end of p.
+func (tx *sender) write(c net.Conn, p []byte) (n int, err error) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.late() && tx.err == nil {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := tx.flush(c); err != nil { // what an expired deadline left
+		return 0, err
+	}
+	for n < len(p) {
+		k, err := tx.seal(p[n:])
+		n += k
+		if err == nil {
+			err = tx.flush(c)
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// seal makes frames of the beginning of p and returns how much of it they carry.
+func (tx *sender) seal(p []byte) (n int, err error) {
+	out := tx.borrow(len(p))
+	for n < len(p) && len(out)+HeaderSize+Overhead < cap(out) {
+		size := min(len(p)-n, MaxPlaintext, cap(out)-len(out)-HeaderSize-Overhead)
+		nonce, err := tx.key.advance()
+		if err != nil {
+			tx.err = err
+			break
+		}
+		out = binary.BigEndian.AppendUint16(out, uint16(size+Overhead))
+		out = tx.key.aead.Seal(out, nonce, p[n:n+size], nil)
+		n += size
+	}
+	tx.unsent = out
+	return n, tx.err
+}
+
+// flush writes what is sealed. A deadline that expires leaves the rest for later; any other error is final.
+func (tx *sender) flush(c net.Conn) error {
+	if tx.err != nil || len(tx.unsent) == 0 {
+		return tx.err
+	}
+	n, err := c.Write(tx.unsent)
+	tx.unsent = tx.unsent[n:]
+	if err != nil && !isTimeout(err) {
+		tx.err = err
+	}
+	if len(tx.unsent) == 0 || tx.err != nil {
+		tx.giveBack()
+	}
+	return err
+}
+
+// borrow returns an empty buffer that holds a frame of n bytes, or several of the largest.
+func (tx *sender) borrow(n int) []byte {
+	if HeaderSize+n+Overhead <= smallBuffer {
+		tx.small = smallBuffers.Get().(*[smallBuffer]byte)
+		return tx.small[:0]
+	}
+	tx.big = bigBuffers.Get().(*[bigBuffer]byte)
+	return tx.big[:0]
+}
+
+func (tx *sender) giveBack() {
+	if tx.small != nil {
+		smallBuffers.Put(tx.small)
+	}
+	if tx.big != nil {
+		bigBuffers.Put(tx.big)
+	}
+	tx.small, tx.big, tx.unsent = nil, nil, nil
+}
