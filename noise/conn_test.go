@@ -138,7 +138,7 @@ func TestReadSizes(t *testing.T) {
 				continue // as slow as it sounds, and nothing new
 			}
 			_, rx := keyed(2)
-			got := readAll(t, rx, &readOnly{r: reader(bytes.NewReader(stream))}, size)
+			got := readAll(t, rx, &scripted{r: reader(bytes.NewReader(stream))}, size)
 			if !bytes.Equal(got, plain) {
 				t.Errorf("%s, reads of %d: plaintext differs (%d bytes, want %d)", name, size, len(got), len(plain))
 			}
@@ -177,7 +177,7 @@ func TestReadAhead(t *testing.T) {
 		tx.write(w, []byte(word))
 	}
 	count := &counter{r: bytes.NewReader(bytes.Join(w.all, nil))}
-	c := &readOnly{r: count}
+	c := &scripted{r: count}
 	p := make([]byte, 100)
 	if n, err := rx.read(c, p[:3]); string(p[:n]) != "one" || err != nil {
 		t.Errorf("read %q, %v", p[:n], err)
@@ -226,7 +226,7 @@ func TestBadFrames(t *testing.T) {
 	for _, test := range tests {
 		for _, size := range []int{1, 4, 100} {
 			_, rx := keyed(4)
-			c := &readOnly{r: bytes.NewReader(append(bytes.Clone(good), test.tail...))}
+			c := &scripted{r: bytes.NewReader(append(bytes.Clone(good), test.tail...))}
 			p := make([]byte, size)
 			var got []byte
 			var err error
@@ -253,7 +253,7 @@ func TestQuietConnectionIsSmall(t *testing.T) {
 	tx.write(w, make([]byte, MaxPlaintext))
 	tx.write(w, []byte("small"))
 	p := make([]byte, 100)
-	c := &readOnly{r: bytes.NewReader(w.all[0])}
+	c := &scripted{r: bytes.NewReader(w.all[0])}
 	if _, err := rx.read(c, p); err != nil || rx.big == nil {
 		t.Errorf("in a large frame: %v, big buffer %v", err, rx.big != nil)
 	}
@@ -283,7 +283,7 @@ func TestKeyUsedUp(t *testing.T) {
 			t.Errorf("write: %d, %v, want errExhausted", n, err)
 		}
 	}
-	c := &readOnly{r: bytes.NewReader(append(w.all[0], w.all[0]...))}
+	c := &scripted{r: bytes.NewReader(append(w.all[0], w.all[0]...))}
 	p := make([]byte, 100)
 	if n, err := rx.read(c, p); string(p[:n]) != "last" || err != nil {
 		t.Errorf("read %q, %v", p[:n], err)
@@ -329,7 +329,7 @@ func TestWriteFails(t *testing.T) {
 		if n, err := tx.write(c, []byte("!")); n != 1 || err != nil {
 			t.Fatalf("after room for %d: %d, %v", room, n, err)
 		}
-		got := readAll(t, rx, &readOnly{r: bytes.NewReader(bytes.Join(c.all, nil))}, 100)
+		got := readAll(t, rx, &scripted{r: bytes.NewReader(bytes.Join(c.all, nil))}, 100)
 		if string(got) != string(message)+"!" {
 			t.Errorf("room for %d: peer reads %q", room, got)
 		}

@@ -158,24 +158,15 @@ func TestParamsDiffer(t *testing.T) {
 func TestPreamble(t *testing.T) {
 	for name, params := range dialects {
 		t.Run(name, func(t *testing.T) {
-			a, b := net.Pipe()
-			defer a.Close()
-			defer b.Close()
-			first := make(chan []byte, 1)
-			go func() {
-				p := make([]byte, 1000)
-				n, _ := b.Read(p) // a net.Pipe hands over one write a read, if the buffer is large enough
-				b.Close()
-				first <- p[:n]
-			}()
-			_, err := Client(context.Background(), a, Config{Params: params, Static: newKey(t), Preamble: []byte{0xca, 0xfe}})
+			peer := &scripted{r: strings.NewReader("")}
+			_, err := Client(context.Background(), peer, Config{Params: params, Static: newKey(t), Preamble: []byte{0xca, 0xfe}})
 			if !errors.Is(err, ErrNoAnswer) {
 				t.Errorf("error is %v, want ErrNoAnswer", err)
 			}
 			size := params.Pattern.script().sizes[0]
 			want := append([]byte{0xca, 0xfe, 0, byte(size)}, make([]byte, size)...)
-			if got := <-first; len(got) != len(want) || !bytes.HasPrefix(got, want[:4]) {
-				t.Errorf("first write is %x, want %x and a message of %d bytes", got, want[:4], size)
+			if len(peer.all) != 1 || len(peer.all[0]) != len(want) || !bytes.HasPrefix(peer.all[0], want[:4]) {
+				t.Errorf("writes are %x, want %x and a message of %d bytes", peer.all, want[:4], size)
 			}
 		})
 	}
@@ -339,7 +330,7 @@ func checkStop(t *testing.T, err error, closed bool, n int, whenClosed error) {
 // stop returns how a side's handshake ends against a peer that sends only so much.
 func stop(t *testing.T, side func(context.Context, net.Conn, Config) (*Conn, error), cfg Config, sent []byte, closes bool) (err error) {
 	if closes {
-		_, err = side(context.Background(), &readOnly{r: bytes.NewReader(sent)}, cfg)
+		_, err = side(context.Background(), &scripted{r: bytes.NewReader(sent)}, cfg)
 		return err
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -434,7 +425,7 @@ func TestKeysThatAreNone(t *testing.T) {
 		} {
 			for _, message := range messages {
 				frame := append([]byte{0, byte(len(message))}, message...)
-				conn := &readOnly{r: bytes.NewReader(frame)}
+				conn := &scripted{r: bytes.NewReader(frame)}
 				_, err := Server(context.Background(), conn, Config{Params: Params{Pattern: pattern}, Static: newKey(t)})
 				var key *tarikey.KeyError
 				if !errors.As(err, &key) {
@@ -448,14 +439,12 @@ func TestKeysThatAreNone(t *testing.T) {
 	}
 }
 
-// readOnly is a connection whose peer says what r holds and takes whatever it is sent.
-type readOnly struct {
-	net.Conn
-	r     io.Reader
-	wrote int
+// scripted is a connection whose peer says what r holds and takes whatever it is sent.
+type scripted struct {
+	writes
+	r io.Reader
 }
 
-func (c *readOnly) Read(p []byte) (int, error)  { return c.r.Read(p) }
-func (c *readOnly) Write(p []byte) (int, error) { c.wrote += len(p); return len(p), nil }
-func (c *readOnly) SetDeadline(time.Time) error { return nil }
-func (c *readOnly) Close() error                { return nil }
+func (c *scripted) Read(p []byte) (int, error)  { return c.r.Read(p) }
+func (c *scripted) SetDeadline(time.Time) error { return nil }
+func (c *scripted) Close() error                { return nil }

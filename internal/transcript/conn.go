@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -141,7 +142,7 @@ func (r *Replay) Done() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.err != nil && r.err != net.ErrClosed:
+	case r.err != nil && !errors.Is(r.err, net.ErrClosed):
 		return r.err
 	case r.written < len(r.ours):
 		return fmt.Errorf("transcript: %d bytes not written", len(r.ours)-r.written)
