@@ -1,0 +1,192 @@
+package identityproto
+
+import (
+	"bytes"
+	"crypto/sha3"
+	"encoding/binary"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-varint"
+)
+
+// decodeAddress reads a binary multiaddr. Rust's reader is more lenient than
+// ours inside the forms that a claim may hold (it takes an onion port 0, or a slash in a
+// name): those are reported as misshapen, as tari_comms does, the rest as no multiaddr.
+func decodeAddress(raw []byte) (ma.Multiaddr, *Error) {
+	if len(raw) == 0 {
+		return nil, fail(KindShape, "an empty address")
+	}
+	a, err := ma.NewMultiaddrBytes(raw)
+	if err == nil && bytes.Equal(a.Bytes(), raw) {
+		return a, nil
+	}
+	code, n, err := varint.FromUvarint(raw)
+	if err == nil {
+		rest := raw[n:]
+		switch int(code) {
+		case ma.P_ONION3:
+			if len(rest) == 37 {
+				return nil, fail(KindShape, "an onion address with port 0 or a broken name")
+			}
+		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+			size, m, err := varint.FromUvarint(rest)
+			if err == nil && uint64(len(rest)-m) >= size {
+				return nil, fail(KindShape, "an address with a name that is none")
+			}
+		}
+	}
+	return nil, fail(KindAddress, "an address that is no multiaddr")
+}
+
+// CheckShape says whether an address has a form that a claim may hold: IP or
+// DNS with a TCP port, onion3, or memory, ports never 0. It returns an *Error of KindShape or nil.
+func CheckShape(a ma.Multiaddr) error {
+	if len(a) == 0 {
+		return fail(KindShape, "an empty address")
+	}
+	switch first := &a[0]; first.Protocol().Code {
+	case ma.P_IP4, ma.P_IP6, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+		if len(a) != 2 || a[1].Protocol().Code != ma.P_TCP || portOf(&a[1]) == 0 {
+			return fail(KindShape, "the address %s is not IP or DNS with one TCP port", quote(a.String()))
+		}
+		if strings.Contains(first.Value(), "/") {
+			return fail(KindShape, "the name in %s is none", quote(a.String()))
+		}
+	case ma.P_ONION3:
+		raw := first.RawValue()
+		if len(a) != 1 || len(raw) != 37 || binary.BigEndian.Uint16(raw[35:]) == 0 || !validOnion(raw[:35]) {
+			return fail(KindShape, "the onion address %s has a wrong port, version or checksum", quote(a.String()))
+		}
+	case ma.P_MEMORY:
+		if len(a) != 1 || binary.BigEndian.Uint64(first.RawValue()) == 0 {
+			return fail(KindShape, "the memory address %s has no port", quote(a.String()))
+		}
+	default:
+		return fail(KindShape, "no claim may hold the address %s", quote(a.String()))
+	}
+	return nil
+}
+
+// validOnion checks version and checksum of the 35 bytes of an onion name (Tor's rend-spec-v3).
+func validOnion(b []byte) bool {
+	sum := sha3.Sum256(bytes.Join([][]byte{[]byte(".onion checksum"), b[:32], {3}}, nil))
+	return b[34] == 3 && bytes.Equal(b[32:34], sum[:2])
+}
+
+func portOf(c *ma.Component) int {
+	n, err := strconv.Atoi(c.Value())
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Usable reports whether an address of a claim may be kept, dialed and claimed:
+// of the right shape, with a name that is a host name, and, unless
+// allowTest, reachable from everywhere.
+func Usable(a ma.Multiaddr, allowTest bool) bool {
+	if CheckShape(a) != nil {
+		return false
+	}
+	if isDNS(a[0].Protocol().Code) && !hostName(a[0].Value()) {
+		return false
+	}
+	return allowTest || IsExternal(a)
+}
+
+func isDNS(code int) bool {
+	return code == ma.P_DNS || code == ma.P_DNS4 || code == ma.P_DNS6 || code == ma.P_DNSADDR
+}
+
+// hostName says whether a name is a plain host name: labels of letters, digits and inner hyphens, not an IP address in disguise.
+func hostName(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if len(name) == 0 || len(name) > 253 {
+		return false
+	}
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for i := range len(l) {
+			if c := l[i]; c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+				return false
+			}
+		}
+	}
+	last := strings.ToLower(labels[len(labels)-1])
+	if strings.Trim(last, "0123456789") == "" {
+		return false
+	}
+	hex, ok := strings.CutPrefix(last, "0x")
+	return !ok || strings.Trim(hex, "0123456789abcdef") != ""
+}
+
+// internalNames are names, and the ends of names, that mean something else on every network.
+var internalNames = []string{"localhost", "local", "localdomain", "internal", "lan", "home.arpa"}
+
+// IsExternal reports whether an address means the same place from everywhere.
+// Onion addresses do; memory addresses do not; plain dns cannot stand in a claim and counts as external, as in tari_comms.
+func IsExternal(a ma.Multiaddr) bool {
+	if len(a) == 0 {
+		return false
+	}
+	switch first := &a[0]; first.Protocol().Code {
+	case ma.P_ONION3, ma.P_ONION, ma.P_DNS:
+		return true
+	case ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+		return externalName(first.Value())
+	case ma.P_IP4, ma.P_IP6:
+		ip, ok := ipOf(first)
+		return ok && ExternalIP(ip)
+	}
+	return false
+}
+
+func externalName(name string) bool {
+	name = strings.ToLower(strings.TrimRight(name, "."))
+	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		return ExternalIP(ip)
+	}
+	for _, internal := range internalNames {
+		if name == internal || strings.HasSuffix(name, "."+internal) {
+			return false
+		}
+	}
+	return true
+}
+
+// internalPrefixes are the ranges that tari_comms does not take for globally reachable.
+var internalPrefixes = prefixes(
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.2.0/24",
+	"192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+	"::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8", "100::/64", "2001::/32", "2002::/16", "fec0::/10", "2001:db8::/32")
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, t := range texts {
+		out[i] = netip.MustParsePrefix(t)
+	}
+	return out
+}
+
+// ExternalIP reports whether an IP address is globally reachable. IPv4 inside
+// IPv6 (mapped or compatible) is judged by the IPv4 address.
+func ExternalIP(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	if b := ip.As16(); ip.Is6() && [12]byte(b[:12]) == [12]byte{} && ip != netip.IPv6Loopback() && ip != netip.IPv6Unspecified() {
+		ip = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	for _, p := range internalPrefixes {
+		if p.Contains(ip) {
+			return false
+		}
+	}
+	return true
+}
+
+func ipOf(c *ma.Component) (netip.Addr, bool) { return netip.AddrFromSlice(c.RawValue()) }
