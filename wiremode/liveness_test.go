@@ -150,7 +150,7 @@ func TestServeTimeLimits(t *testing.T) {
 	}{
 		{"modern, no first line", ModernLiveness(), 0, 0, 5 * time.Second},
 		{"modern, idle", ModernLiveness(), time.Second, 2, 2*time.Second + 30*time.Second},
-		{"modern, lifetime", ModernLiveness(), 7 * time.Second, 1000, 5 * time.Minute},
+		{"modern, lifetime", ModernLiveness(), 3500 * time.Millisecond, 1000, 5 * time.Minute},
 		{"seed, silent", SeedLiveness(), 0, 0, 5 * time.Minute},
 		{"seed, idle", SeedLiveness(), 4 * time.Minute, 3, 12*time.Minute + 5*time.Minute},
 	} {
