@@ -15,8 +15,8 @@ type receipt struct {
 	result chan error  // receives
 }
 
-// receipts are those of Send, whose caller waits on result.
-var receipts = sync.Pool{New: func() any { return &receipt{result: make(chan error, 1)} }}
+// newReceipt makes one whose owner waits on result.
+func newReceipt() any { return &receipt{result: make(chan error, 1)} }
 
 func (r *receipt) tell(err error) {
 	switch {

@@ -1,7 +1,6 @@
 package messagingproto
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -31,8 +30,7 @@ func (s *Service) serve(stream network.Stream) {
 	if mannersOf[stream.Protocol()].endsOwnHalf {
 		stream.CloseWrite()
 	}
-	handler := *s.handler.Load()
-	err := receive(s.ctx, stream, func(body []byte) { handler(s.ctx, from, body) })
+	err := s.receive(from, stream)
 
 	if _, tooLarge := errors.AsType[*frameSizeError](err); tooLarge {
 		stream.ResetWithError(network.StreamProtocolViolation)
@@ -46,8 +44,8 @@ func (s *Service) serve(stream network.Stream) {
 	stream.Reset()
 }
 
-// receive hands every frame of a stream over until it ends or ctx does.
-func receive(ctx context.Context, stream network.Stream, handle func([]byte)) error {
+// receive hands every frame of a stream over until it or the service ends.
+func (s *Service) receive(from peer.ID, stream network.Stream) error {
 	f := frames{r: stream, scope: stream.Scope()}
 	defer f.release()
 	for {
@@ -55,10 +53,10 @@ func receive(ctx context.Context, stream network.Stream, handle func([]byte)) er
 		if err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if s.ctx.Err() != nil {
+			return s.ctx.Err()
 		}
-		handle(body)
+		(*s.handler.Load())(s.ctx, from, body)
 	}
 }
 

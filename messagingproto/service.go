@@ -86,6 +86,8 @@ type Service struct {
 
 	handler atomic.Pointer[Handler]
 
+	receipts sync.Pool // those of Send; per service, since a channel of one synctest bubble is of no use in another
+
 	work sync.WaitGroup // outbox runs and inbound streams
 	done chan struct{}  // closed when Close has finished
 
@@ -118,6 +120,7 @@ func New(h host.Host, cfg Config) (*Service, error) {
 		host:     h,
 		cfg:      cfg,
 		done:     make(chan struct{}),
+		receipts: sync.Pool{New: newReceipt},
 		outboxes: make(map[peer.ID]*outbox),
 		inbound:  make(map[peer.ID]*inboundPeer),
 	}
@@ -156,20 +159,20 @@ func (s *Service) Send(ctx context.Context, to peer.ID, message []byte) error {
 	if err := ctx.Err(); err != nil {
 		return &SendError{Cancelled, err}
 	}
-	r := receipts.Get().(*receipt)
+	r := s.receipts.Get().(*receipt)
 	o, err := s.enqueue(to, message, r)
 	if err != nil {
-		receipts.Put(r)
+		s.receipts.Put(r)
 		return err
 	}
 	select {
 	case err := <-r.result:
-		receipts.Put(r)
+		s.receipts.Put(r)
 		return err
 	case <-ctx.Done():
 	}
 	if o.withdraw(r) {
-		receipts.Put(r)
+		s.receipts.Put(r)
 		return &SendError{Cancelled, ctx.Err()}
 	}
 	// Its write has begun or is over. r may still be used by the writer, so it
