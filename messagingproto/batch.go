@@ -1,6 +1,7 @@
 package messagingproto
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -60,6 +61,7 @@ func (b *batch) fits(size int) bool {
 
 func (b *batch) add(body []byte, m message) {
 	m.start = len(b.bytes)
+	b.bytes = slices.Grow(b.bytes, frameHeader+len(body))
 	b.bytes = appendFrameHeader(b.bytes, len(body))
 	b.bytes = append(b.bytes, body...)
 	m.end = len(b.bytes)

@@ -2,6 +2,7 @@ package messagingproto
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type outbox struct {
 	service *Service
 	to      peer.ID
+	runner  func() // run; kept so that starting it allocates nothing
 
 	// The stream is replaced by run only; others may reset it.
 	armed    time.Time // when the stream's write deadline was last set
@@ -48,6 +50,7 @@ func (s *Service) enqueue(to peer.ID, body []byte, r *receipt) (*outbox, error) 
 		o := s.outboxes[to]
 		if o == nil {
 			o = &outbox{service: s, to: to}
+			o.runner = o.run
 			s.outboxes[to] = o
 		}
 		s.mu.Unlock()
@@ -81,7 +84,7 @@ func (o *outbox) add(body []byte, r *receipt) (again bool, err error) {
 	if !o.running {
 		o.running = true
 		o.service.work.Add(1)
-		go o.run()
+		go o.runner()
 	}
 	return false, nil
 }
@@ -156,7 +159,6 @@ func (o *outbox) more() bool {
 		return true
 	}
 	o.running = false
-	o.pending = nil
 	if o.drained != nil {
 		close(o.drained)
 		o.drained = nil
@@ -228,8 +230,7 @@ func (o *outbox) take() *batch {
 	var expired []*receipt
 	o.mu.Lock()
 	b := o.pending[0]
-	o.pending[0] = nil
-	o.pending = o.pending[1:]
+	o.pending = slices.Delete(o.pending, 0, 1)
 	if b.messages[0].deadline.After(now) && b.withdrawn == 0 {
 		o.mu.Unlock() // deadlines only grow within a batch
 		return b

@@ -3,6 +3,7 @@ package messagingproto
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -83,14 +84,11 @@ func (o *outbox) requeue(b *batch, err error) {
 	}
 	o.mu.Lock()
 	b.keep(retry)
-	kept := o.pending[:0]
 	if refused {
-		for _, p := range o.pending {
-			if p.keep(retry); len(p.messages) > 0 {
-				kept = append(kept, p)
-			}
-		}
-		o.pending = kept
+		o.pending = slices.DeleteFunc(o.pending, func(p *batch) bool {
+			p.keep(retry)
+			return len(p.messages) == 0
+		})
 	}
 	o.putBackLocked(b)
 	o.mu.Unlock()
@@ -107,7 +105,7 @@ func (o *outbox) putBack(b *batch) {
 
 func (o *outbox) putBackLocked(b *batch) {
 	if len(b.messages) > 0 {
-		o.pending = append([]*batch{b}, o.pending...)
+		o.pending = slices.Insert(o.pending, 0, b)
 	}
 }
 
