@@ -77,7 +77,7 @@ func (e *Error) Timeout() bool { return e.Kind == KindTimeout }
 func quote(s string) string {
 	const most = 40
 	if len(s) > most {
-		return fmt.Sprintf("%q…", s[:most])
+		return fmt.Sprintf("%+q…", s[:most])
 	}
-	return fmt.Sprintf("%q", s)
+	return fmt.Sprintf("%+q", s)
 }

@@ -1,0 +1,75 @@
+package identityproto
+
+import (
+	"net/netip"
+	"testing"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+func TestUsable(t *testing.T) {
+	for text, want := range map[string]struct{ shape, external, usable bool }{
+		"/ip4/1.2.3.4/tcp/1":           {true, true, true},
+		"/ip4/1.2.3.4/tcp/1/tcp/1":     {false, true, false},
+		"/ip4/10.1.2.3/tcp/1":          {true, false, false},
+		"/ip4/100.64.0.1/tcp/1":        {true, false, false},
+		"/ip4/172.32.0.1/tcp/1":        {true, true, true},
+		"/ip4/198.19.255.255/tcp/1":    {true, false, false},
+		"/ip4/224.0.0.1/tcp/1":         {true, false, false},
+		"/ip4/255.255.255.255/tcp/1":   {true, false, false},
+		"/ip6/2a01:4f8::1/tcp/1":       {true, true, true},
+		"/ip6/::1/tcp/1":               {true, false, false},
+		"/ip6/fe80::1/tcp/1":           {true, false, false},
+		"/ip6/fd00::1/tcp/1":           {true, false, false},
+		"/ip6/::ffff:10.0.0.1/tcp/1":   {true, false, false},
+		"/ip6/::10.0.0.1/tcp/1":        {true, false, false},
+		"/ip6/2002::1/tcp/1":           {true, false, false},
+		"/dns4/seed.example.com/tcp/1": {true, true, true},
+		"/dns4/localhost/tcp/1":        {true, false, false},
+		"/dns4/a.LOCAL./tcp/1":         {true, false, false},
+		"/dns6/printer.lan/tcp/1":      {true, false, false},
+		"/dnsaddr/box.home.arpa/tcp/1": {true, false, false},
+		"/dns4/127.0.0.1/tcp/1":        {true, false, false},
+		"/dns4/1.2.3.4/tcp/1":          {true, true, false}, // no host name
+		"/dns4/a.0x7f/tcp/1":           {true, true, false},
+		"/dns4/a..b/tcp/1":             {true, true, false},
+		"/dns4/-a.b/tcp/1":             {true, true, false},
+		"/dns4/a_b.c/tcp/1":            {true, true, false},
+		"/dns/seed.example.com/tcp/1":  {false, true, false},
+		onionText:                      {true, true, true},
+		"/memory/1":                    {true, false, false},
+		"/ip4/1.2.3.4/udp/1/quic-v1":   {false, true, false},
+	} {
+		a := ma.StringCast(text)
+		got := struct{ shape, external, usable bool }{CheckShape(a) == nil, IsExternal(a), Usable(a, false)}
+		if got != want {
+			t.Errorf("%s: shape, external, usable %v, want %v", text, got, want)
+		}
+	}
+	if !Usable(ma.StringCast("/memory/1"), true) || !Usable(ma.StringCast("/ip4/127.0.0.1/tcp/1"), true) {
+		t.Error("test addresses are not usable where they are allowed")
+	}
+	if CheckShape(nil) == nil || IsExternal(nil) {
+		t.Error("an empty address passes")
+	}
+	if !ExternalIP(netip.MustParseAddr("::ffff:1.2.3.4")) || ExternalIP(netip.MustParseAddr("fe80::1%eth0")) {
+		t.Error("mapped or zoned addresses are judged wrongly")
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	for f, text := range map[Features]string{FeatureNode: "MESSAGE_PROPAGATION | DHT_STORE_FORWARD", FeatureClient: "", FeatureStore: "DHT_STORE_FORWARD"} {
+		if f.String() != text {
+			t.Errorf("%d is %q", f, f)
+		}
+		if got, err := ParseFeatures(text); err != nil || got != f {
+			t.Errorf("%q is %d, %v", text, got, err)
+		}
+	}
+	if _, err := ParseFeatures("SOMETHING"); err == nil {
+		t.Error("took an unknown feature")
+	}
+	if s := Features(4).String(); s != "0x4" {
+		t.Errorf("an unknown bit prints as %q", s)
+	}
+}
