@@ -98,8 +98,10 @@ func (f *frames) makeRoom(need int) error {
 		}
 		f.buf = newBuffer(size)
 	}
-	copy(f.buf, old[f.start:f.end])
-	f.start, f.end = 0, have
+	if f.start > 0 || size != len(old) {
+		copy(f.buf, old[f.start:f.end])
+		f.start, f.end = 0, have
+	}
 	if size != len(old) {
 		freeBuffer(old)
 	}
