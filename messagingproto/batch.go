@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // batchSize is how many bytes of messages go out in one write: what fits into
@@ -62,7 +64,7 @@ func (b *batch) fits(size int) bool {
 func (b *batch) add(body []byte, m message) {
 	m.start = len(b.bytes)
 	b.bytes = slices.Grow(b.bytes, frameHeader+len(body))
-	b.bytes = appendFrameHeader(b.bytes, len(body))
+	b.bytes = tariproto.AppendFrameHeader(b.bytes, len(body))
 	b.bytes = append(b.bytes, body...)
 	m.end = len(b.bytes)
 	b.messages = append(b.messages, m)

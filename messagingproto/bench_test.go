@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // sinkHost opens streams that take everything at once, so that what is measured
@@ -50,7 +52,7 @@ func newSink(t testing.TB) (*Service, *sinkStream) {
 	return s, &h.stream
 }
 
-const protocolUnderTest = idModern
+const protocolUnderTest = tariproto.Messaging
 
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20} {

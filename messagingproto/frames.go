@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 const (
@@ -43,7 +45,7 @@ func (f *frames) next() ([]byte, error) {
 		if f.end-f.start >= frameHeader {
 			size := binary.BigEndian.Uint32(f.buf[f.start:])
 			if size > MaxMessage {
-				return nil, &frameSizeError{uint64(size), MaxMessage}
+				return nil, &tariproto.FrameSizeError{Size: uint64(size), Max: MaxMessage}
 			}
 			need += int(size)
 			if f.end-f.start >= need {

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // pieces gives at most n bytes with each read, or as much as fits if n is 0.
@@ -56,7 +58,7 @@ func cut(data []byte) (all [][]byte, err error) {
 		}
 		n := binary.BigEndian.Uint32(data)
 		if n > 8<<20 {
-			return all, &frameSizeError{size: uint64(n), max: 8 << 20}
+			return all, &tariproto.FrameSizeError{Size: uint64(n), Max: 8 << 20}
 		}
 		if uint64(len(data)-4) < uint64(n) {
 			return all, io.ErrUnexpectedEOF
@@ -85,8 +87,8 @@ func sameFrames(t *testing.T, data []byte, piece int) {
 }
 
 func sameEnd(a, b error) bool {
-	sa, okA := errors.AsType[*frameSizeError](a)
-	sb, okB := errors.AsType[*frameSizeError](b)
+	sa, okA := errors.AsType[*tariproto.FrameSizeError](a)
+	sb, okB := errors.AsType[*tariproto.FrameSizeError](b)
 	if okA || okB {
 		return okA && okB && *sa == *sb
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // inboundPeer is what is known of a peer that sends to us. Service.mu guards it.
@@ -32,7 +34,7 @@ func (s *Service) serve(stream network.Stream) {
 	}
 	err := s.receive(from, stream)
 
-	if _, tooLarge := errors.AsType[*frameSizeError](err); tooLarge {
+	if _, tooLarge := errors.AsType[*tariproto.FrameSizeError](err); tooLarge {
 		stream.ResetWithError(network.StreamProtocolViolation)
 		if s.cfg.OnViolation != nil {
 			s.cfg.OnViolation(from, &ViolationError{err})

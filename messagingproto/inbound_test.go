@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // receiver is a service at the host "b" and the means to write to it by hand.
@@ -64,7 +66,7 @@ func isOpen(s *fakeStream) bool {
 func TestReceiveManyInOneChunk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		s := r.open(idModern)
+		s := r.open(tariproto.Messaging)
 		var chunk []byte
 		var want []string
 		for i := range 1000 {
@@ -85,7 +87,7 @@ func TestReceiveManyInOneChunk(t *testing.T) {
 func TestReceiveBeforeReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		s := r.open(idModern)
+		s := r.open(tariproto.Messaging)
 		s.Write(append(frame("whole"), 0, 0, 0, 5, 'h'))
 		s.Reset()
 		synctest.Wait()
@@ -130,7 +132,7 @@ func TestTooLargeFrame(t *testing.T) {
 	for _, size := range []uint32{MaxMessage + 1, 1<<32 - 1} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newReceiver(t)
-			s := r.open(idModern)
+			s := r.open(tariproto.Messaging)
 			s.Write(append(frame("good"), binary.BigEndian.AppendUint32(nil, size)...))
 			if isOpen(s) {
 				t.Error("the stream is still open")
@@ -150,7 +152,7 @@ func TestTooLargeFrame(t *testing.T) {
 }
 
 func TestOwnHalf(t *testing.T) {
-	for id, ends := range map[protocol.ID]bool{idModern: false, idSeed: true} {
+	for id, ends := range map[protocol.ID]bool{tariproto.Messaging: false, tariproto.MessagingSeed: true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newReceiver(t)
 			s := r.open(id)
@@ -170,10 +172,10 @@ func TestOwnHalf(t *testing.T) {
 func TestReplacedStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		old := r.open(idModern)
+		old := r.open(tariproto.Messaging)
 		old.Write(frame("1"))
 		synctest.Wait()
-		current := r.open(idModern)
+		current := r.open(tariproto.Messaging)
 		synctest.Wait()
 		old.Write(frame("2"))
 		synctest.Wait()
@@ -201,7 +203,7 @@ func TestTooManyStopping(t *testing.T) {
 		r := newReceiver(t)
 		var streams []*fakeStream
 		for range 7 {
-			streams = append(streams, r.open(idModern))
+			streams = append(streams, r.open(tariproto.Messaging))
 			synctest.Wait()
 		}
 		// 4 of them stop, the 5th is current, 2 were refused.
@@ -216,12 +218,12 @@ func TestTooManyStopping(t *testing.T) {
 				t.Errorf("after two seconds: stream %d open: %v, want %v", i, got, want)
 			}
 		}
-		if s := r.open(idModern); !isOpen(s) {
+		if s := r.open(tariproto.Messaging); !isOpen(s) {
 			t.Error("a later stream was refused")
 		}
 		// Another peer has nothing to do with it.
 		r.from = r.net.host("c")
-		if s := r.open(idModern); !isOpen(s) {
+		if s := r.open(tariproto.Messaging); !isOpen(s) {
 			t.Error("a stream of another peer was refused")
 		}
 	})
@@ -231,7 +233,7 @@ func TestTooManyReplacements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		open := func() *fakeStream {
-			s := r.open(idModern)
+			s := r.open(tariproto.Messaging)
 			synctest.Wait()
 			return s
 		}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 func TestSendInOrder(t *testing.T) {
@@ -178,7 +180,7 @@ func TestLimits(t *testing.T) {
 				if !tt.open {
 					f.hosts["a"].dial = func(ctx context.Context, _ int) error { <-go1; return errors.New("at last: no") }
 				}
-				f.host("b").SetStreamHandler(idModern, func(s network.Stream) {})
+				f.host("b").SetStreamHandler(tariproto.Messaging, func(s network.Stream) {})
 				out := outcomes{t: t}
 				if tt.open { // one message holds the stream open
 					out.send(a, "b", nil)
@@ -228,7 +230,7 @@ func TestTooLarge(t *testing.T) {
 func TestPeerStopsReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a, _, _ := twoServices(t, Config{})
-		f.hosts["b"].SetStreamHandler(idModern, func(network.Stream) {}) // never reads
+		f.hosts["b"].SetStreamHandler(tariproto.Messaging, func(network.Stream) {}) // never reads
 		start := time.Now()
 		out := outcomes{t: t}
 		out.send(a, "b", fill('1', 200<<10)) // fits into the window
@@ -250,7 +252,7 @@ func TestTimeoutWithinBatch(t *testing.T) {
 		f, a, _, _ := twoServices(t, Config{})
 		f.hosts["a"].dial = sleepFirst(time.Second)
 		f.hosts["a"].opened = func(_ int, s *fakeStream) { s.out.setWindow(25) }
-		f.hosts["b"].SetStreamHandler(idModern, func(network.Stream) {})
+		f.hosts["b"].SetStreamHandler(tariproto.Messaging, func(network.Stream) {})
 		out := outcomes{t: t}
 		for range 5 {
 			out.send(a, "b", []byte("123456")) // 10 bytes with its header
@@ -388,7 +390,7 @@ func TestPauseBetweenLosses(t *testing.T) {
 }
 
 func TestIdleStreams(t *testing.T) {
-	for id, opens := range map[protocol.ID]int{idModern: 1, idSeed: 3} {
+	for id, opens := range map[protocol.ID]int{tariproto.Messaging: 1, tariproto.MessagingSeed: 3} {
 		t.Run(string(id), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, a, _, in := twoServices(t, Config{Protocols: []protocol.ID{id}})
@@ -495,7 +497,7 @@ func TestCloseGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, a, _, _ := twoServices(t, Config{TTL: time.Hour, WriteTimeout: time.Hour})
-				f.hosts["b"].SetStreamHandler(idModern, func(network.Stream) {})
+				f.hosts["b"].SetStreamHandler(tariproto.Messaging, func(network.Stream) {})
 				prepare(f.hosts["a"])
 				out := outcomes{t: t}
 				for range 100 {

@@ -11,11 +11,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // MaxMessage is the size of the largest message in bytes. It is a rule of the
 // protocol: a peer that sends more is banned.
-const MaxMessage = maxFrame
+const MaxMessage = tariproto.MaxFrame
 
 // Rules of tari_comms.
 const (
@@ -104,7 +106,7 @@ func New(h host.Host, cfg Config) (*Service, error) {
 		return nil, errors.New("messaging: no host")
 	}
 	if cfg.Protocols == nil {
-		cfg.Protocols = []protocol.ID{idModern, idSeed}
+		cfg.Protocols = []protocol.ID{tariproto.Messaging, tariproto.MessagingSeed}
 	}
 	cfg.TTL = orDefault(cfg.TTL, defaultTTL)
 	cfg.WriteTimeout = orDefault(cfg.WriteTimeout, defaultWriteTimeout)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // manners are what peers expect of a stream beyond its frames.
@@ -19,10 +21,10 @@ type manners struct {
 
 // mannersOf knows the ids of tari_comms; other ids have the zero value.
 var mannersOf = map[protocol.ID]manners{
-	idModern: {},
+	tariproto.Messaging: {},
 	// Its receiver closes after 8 minutes without a message. We close first, so
 	// that no message crosses with the end of its stream.
-	idSeed: {endsOwnHalf: true, idle: 7 * time.Minute},
+	tariproto.MessagingSeed: {endsOwnHalf: true, idle: 7 * time.Minute},
 }
 
 // startIdleTimer begins the time after which the idle stream is closed. o.mu is held.
