@@ -190,6 +190,22 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
+// TestBusyReader reads a stream of small frames: the big buffer takes over, so that it is not a read underneath for each 4 KiB.
+func TestBusyReader(t *testing.T) {
+	tx, rx := keyed(3)
+	w := &writes{}
+	for range 1000 {
+		tx.write(w, make([]byte, 1000))
+	}
+	count := &counter{r: bytes.NewReader(bytes.Join(w.all, nil))}
+	if got := readAll(t, rx, &scripted{r: count}, 1000); len(got) != 1_000_000 {
+		t.Errorf("read %d bytes", len(got))
+	}
+	if count.n > 20 {
+		t.Errorf("%d reads underneath for a megabyte, want at most 20", count.n)
+	}
+}
+
 type counter struct {
 	r io.Reader
 	n int

@@ -325,6 +325,9 @@ func checkStop(t *testing.T, err error, closed bool, n int, whenClosed error) {
 	if !errors.Is(err, want) || !errors.As(err, &failed) || !strings.HasPrefix(failed.Step, "receive message ") {
 		t.Errorf("after %d bytes: %v, want %v", n, err, want)
 	}
+	if errors.Is(err, ErrNoAnswer) && want != ErrNoAnswer {
+		t.Errorf("after %d bytes: %v, but it did answer or did not close", n, err)
+	}
 }
 
 // stop returns how a side's handshake ends against a peer that sends only so much.
@@ -361,6 +364,69 @@ func TestContext(t *testing.T) {
 		expectContext(t, cancelled, reason)
 
 		expectContext(t, cancelled, reason) // ended before it begins
+	})
+}
+
+// overtaken is a connection on which ctx ends just when a deadline is set: the past deadline, by which a handshake is interrupted,
+// comes first, and the later one in place of it.
+type overtaken struct {
+	net.Conn
+	cancel      context.CancelFunc
+	interrupted chan struct{}
+}
+
+func (o *overtaken) SetDeadline(t time.Time) error {
+	if time.Until(t) > 0 {
+		o.cancel()
+		<-o.interrupted
+		return o.Conn.SetDeadline(t)
+	}
+	defer close(o.interrupted)
+	return o.Conn.SetDeadline(t)
+}
+
+// TestContextOvertaken checks that a step does not undo an interruption with its own deadline.
+func TestContextOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		start := time.Now()
+		_, err := Server(ctx, &overtaken{a, cancel, make(chan struct{})}, Config{Static: newKey(t)})
+		if !errors.Is(err, context.Canceled) || time.Since(start) > 0 {
+			t.Errorf("%v after %v, want a cancel at once", err, time.Since(start))
+		}
+	})
+}
+
+// sluggish is a connection on which an interruption takes a second to return.
+type sluggish struct {
+	net.Conn
+	returned bool
+}
+
+func (s *sluggish) SetDeadline(t time.Time) error {
+	err := s.Conn.SetDeadline(t)
+	if time.Until(t) < 0 {
+		time.Sleep(time.Second)
+		s.returned = true
+	}
+	return err
+}
+
+// TestContextLetsGo checks that nothing touches the connection any more once a handshake has ended.
+func TestContextLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		c := &sluggish{Conn: a}
+		if _, err := Server(ctx, c, Config{Static: newKey(t)}); !errors.Is(err, context.DeadlineExceeded) || !c.returned {
+			t.Errorf("%v, interruption over: %v", err, c.returned)
+		}
 	})
 }
 
