@@ -72,6 +72,8 @@ type event struct {
 	Connections []connection      `json:"connections"`
 	Answers     []json.RawMessage `json:"answers"`
 	storedPeer
+
+	line string // as it came
 }
 
 type connection struct {
@@ -95,9 +97,16 @@ type storedPeer struct {
 	ClaimFeatures  uint64   `json:"claim_features"`
 }
 
-// rustPeer is a running Rust node.
+// rustPeer is a running Rust node, on behalf of one test.
 type rustPeer struct {
-	t     testing.TB
+	t testing.TB
+	*rustProcess
+}
+
+// in is the same peer, on behalf of a subtest.
+func (p *rustPeer) in(t testing.TB) *rustPeer { return &rustPeer{t, p.rustProcess} }
+
+type rustProcess struct {
 	era   era
 	ready event
 	args  []string
@@ -135,7 +144,9 @@ func startRust(t testing.TB, e era, args ...string) *rustPeer {
 		t.Fatal(err)
 	}
 
-	p := &rustPeer{t: t, era: e, args: args, stdin: stdin, cmd: cmd, exited: make(chan struct{}), more: make(chan struct{})}
+	p := &rustPeer{t, &rustProcess{
+		era: e, args: args, stdin: stdin, cmd: cmd, exited: make(chan struct{}), more: make(chan struct{}),
+	}}
 	go func() {
 		defer close(p.exited)
 		p.read(stdout)
@@ -166,14 +177,15 @@ func hasFlag(args []string, name string) bool {
 	return false
 }
 
-func (p *rustPeer) read(stdout io.Reader) {
+func (p *rustProcess) read(stdout io.Reader) {
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(make([]byte, 1<<20), 64<<20)
 	for lines.Scan() {
 		var ev event
 		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
-			ev = event{Event: "unreadable", Error: err.Error() + ": " + lines.Text()}
+			ev = event{Event: "unreadable", Error: err.Error()}
 		}
+		ev.line = lines.Text()
 		p.mu.Lock()
 		p.events = append(p.events, ev)
 		close(p.more)
@@ -183,7 +195,7 @@ func (p *rustPeer) read(stdout io.Reader) {
 }
 
 // stop asks the peer to end and kills it, by its process id, if it does not.
-func (p *rustPeer) stop() {
+func (p *rustProcess) stop() {
 	p.stdinMu.Lock()
 	_, _ = io.WriteString(p.stdin, "{\"cmd\":\"quit\"}\n")
 	_ = p.stdin.Close()
@@ -196,13 +208,13 @@ func (p *rustPeer) stop() {
 }
 
 // kill ends the process at once, as a crash would.
-func (p *rustPeer) kill() {
+func (p *rustProcess) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 }
 
 // at is a place in what the peer has said so far: waits look from there on.
-func (p *rustPeer) at() int {
+func (p *rustProcess) at() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.events)
@@ -245,26 +257,12 @@ func (p *rustPeer) waitFrom(from int, what string, match func(event) bool) event
 	}
 }
 
-// count says how many events match so far.
-func (p *rustPeer) count(match func(event) bool) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, ev := range p.events {
-		if match(ev) {
-			n++
-		}
-	}
-	return n
-}
-
-func (p *rustPeer) lastEvents(n int) string {
+func (p *rustProcess) lastEvents(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var b strings.Builder
 	for _, ev := range p.events[max(0, len(p.events)-n):] {
-		line, _ := json.Marshal(ev)
-		fmt.Fprintf(&b, "  %.600s\n", line)
+		fmt.Fprintf(&b, "  %.600s\n", ev.line)
 	}
 	return b.String()
 }
