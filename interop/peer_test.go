@@ -262,7 +262,7 @@ func (p *rustProcess) lastEvents(n int) string {
 	defer p.mu.Unlock()
 	var b strings.Builder
 	for _, ev := range p.events[max(0, len(p.events)-n):] {
-		fmt.Fprintf(&b, "  %.600s\n", ev.line)
+		fmt.Fprintf(&b, "  %.400s\n", ev.line)
 	}
 	return b.String()
 }
