@@ -1,0 +1,323 @@
+package peerbook
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
+)
+
+// ErrClosed is what changes return after Close. Reads still answer.
+var ErrClosed = errors.New("peerbook: closed")
+
+// Config is how much a Book keeps. The zero value has tari_comms' limits.
+type Config struct {
+	MaxPeers int // 50,000 if 0: above it those never reached go first, then those not met for longest
+	MaxBans  int // 10,000 if 0: above it the ban that ends first is forgotten
+}
+
+const (
+	defaultMaxPeers = 50_000
+	defaultMaxBans  = 10_000
+	keepRemoved     = 24 * time.Hour // tari_comms: how long a removed peer's record stays
+)
+
+// Book is the peer book. Its methods may be called from any goroutine.
+type Book struct {
+	cfg        Config
+	store      ds.Datastore
+	closeStore func() error // nil: the store is the caller's
+	corrupt    int          // records set aside when the book was opened
+
+	// One change at a time, from reading the old record to writing the new one,
+	// so that the store sees a record's versions in their order.
+	change sync.Mutex
+	closed bool
+	bans   int // records with a ban, expired or not
+
+	mu    sync.RWMutex
+	peers map[tarikey.PublicKey]*Record // each Record is never changed, only replaced
+
+	written atomic.Uint64 // how many changes were handed to the store
+	syncing sync.Mutex
+	synced  uint64 // how many of them are on disk
+}
+
+// Open opens the book in a folder, and makes both if there are none. If
+// another process has it open the error is a *LockedError.
+func Open(dir string, cfg Config) (*Book, error) {
+	store, err := openBadger(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := OpenOn(store, cfg)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	b.closeStore = store.Close
+	return b, nil
+}
+
+// OpenOn opens the book on a datastore, which stays the caller's to close. It
+// reads every record once.
+func OpenOn(store ds.Datastore, cfg Config) (*Book, error) {
+	cfg.MaxPeers = cmp.Or(cfg.MaxPeers, defaultMaxPeers)
+	cfg.MaxBans = cmp.Or(cfg.MaxBans, defaultMaxBans)
+	b := &Book{cfg: cfg, store: store, peers: map[tarikey.PublicKey]*Record{}}
+	ctx := context.Background()
+	if err := checkSchema(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := b.load(ctx); err != nil {
+		return nil, fmt.Errorf("peerbook: open: %w", err)
+	}
+	return b, nil
+}
+
+// SchemaError is a store that another version of this package has laid out.
+type SchemaError struct{ Got string }
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("peerbook: the store has layout %q, this program knows %q only", e.Got, schemaVersion)
+}
+
+func checkSchema(ctx context.Context, store ds.Datastore) error {
+	got, err := store.Get(ctx, schemaKey)
+	switch {
+	case errors.Is(err, ds.ErrNotFound):
+		if err := store.Put(ctx, schemaKey, []byte(schemaVersion)); err != nil {
+			return fmt.Errorf("peerbook: open: %w", err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("peerbook: open: %w", err)
+	case string(got) != schemaVersion:
+		return &SchemaError{string(got[:min(len(got), 20)])}
+	}
+	return nil
+}
+
+// load fills the index, sets aside what does not decode and forgets records
+// that were removed more than a day ago.
+func (b *Book) load(ctx context.Context) error {
+	results, err := b.store.Query(ctx, query.Query{Prefix: peerPrefix.String()})
+	if err != nil {
+		return err
+	}
+	defer results.Close()
+	now := time.Now()
+	var forgotten []string
+	aside := map[string][]byte{}
+	for result := range results.Next() {
+		if result.Error != nil {
+			return result.Error
+		}
+		key, err := parsePeerKey(result.Key)
+		var r *Record
+		if err == nil {
+			r, err = decodeRecord(key, result.Value)
+		}
+		switch {
+		case err != nil:
+			aside[result.Key] = bytes.Clone(result.Value)
+		case !r.Removed.IsZero() && now.Sub(r.Removed) > keepRemoved && !r.Banned(now):
+			forgotten = append(forgotten, result.Key)
+		default:
+			b.peers[key] = r
+			b.bans += banCount(r)
+		}
+	}
+	b.corrupt = len(aside)
+	for key, value := range aside {
+		if err := b.store.Put(ctx, asideKey(key), value); err != nil {
+			return err
+		}
+		forgotten = append(forgotten, key)
+	}
+	for _, key := range forgotten {
+		if err := b.store.Delete(ctx, ds.RawKey(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close waits for changes under way and puts everything on disk.
+func (b *Book) Close() error {
+	b.change.Lock()
+	defer b.change.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	err := b.syncTo(b.written.Load())
+	if b.closeStore != nil {
+		err = errors.Join(err, b.closeStore())
+	}
+	return err
+}
+
+// Get returns the record of a peer; not that of a removed one.
+func (b *Book) Get(id peer.ID) (Record, bool) {
+	r := b.lookup(id)
+	if r == nil || !r.Removed.IsZero() {
+		return Record{}, false
+	}
+	return *r, true
+}
+
+func (b *Book) lookup(id peer.ID) *Record {
+	key, err := tarikey.PublicKeyFromPeerID(id)
+	if err != nil {
+		return nil
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.peers[key]
+}
+
+// List returns the records that keep says yes to, all if it is nil, in the
+// order of their public keys; no removed ones.
+func (b *Book) List(keep func(Record) bool) []Record {
+	b.mu.RLock()
+	all := slices.Collect(maps.Values(b.peers))
+	b.mu.RUnlock()
+	var out []Record
+	for _, r := range all {
+		if r.Removed.IsZero() && (keep == nil || keep(*r)) {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(x, y Record) int { return bytes.Compare(x.Key.Bytes(), y.Key.Bytes()) })
+	return out
+}
+
+// Stats are a book's numbers.
+type Stats struct {
+	Peers   int // records, without removed ones
+	Banned  int // bans that hold now
+	Corrupt int // records set aside when the book was opened
+}
+
+// Stats counts.
+func (b *Book) Stats() Stats {
+	now := time.Now()
+	s := Stats{Corrupt: b.corrupt}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, r := range b.peers {
+		if r.Removed.IsZero() {
+			s.Peers++
+		}
+		if r.Banned(now) {
+			s.Banned++
+		}
+	}
+	return s
+}
+
+// Put adds a peer, or joins what news says with what is known: addresses by
+// tari_comms' rules, features, protocols and the like where news has any. Ban,
+// AddedAt and Removed are not taken from it. It is how seeds get in. A peer
+// that was removed comes back, unless all that is new are relayed addresses.
+func (b *Book) Put(news Record) error {
+	if news.Key.IsZero() {
+		return errors.New("peerbook: a record without a key")
+	}
+	return b.update(news.Key, func(old *Record, now time.Time) *Record { return merge(old, news, now) }, true)
+}
+
+// Meeting is how a claim came to us.
+type Meeting struct {
+	Network string              // where we met
+	Rules   identityproto.Rules // which of the claimed addresses to keep
+	Dialed  ma.Multiaddr        // the address that we reached the peer at; nil: it came to us
+	Took    time.Duration       // the dial and its handshake
+}
+
+// Claimed notes that a peer is connected and has said who it is. The claim has
+// been validated; of its addresses those that may be dialed are kept.
+func (b *Book) Claimed(claim *identityproto.Claim, m Meeting) error {
+	if claim == nil || claim.Key.IsZero() {
+		return errors.New("peerbook: a claim without a key")
+	}
+	return b.update(claim.Key, func(old *Record, now time.Time) *Record {
+		news := Record{
+			Key: claim.Key, Features: claim.Features, Protocols: claim.Protocols, UserAgent: claim.UserAgent,
+			Claim: claim, Network: m.Network, LastSeen: now,
+		}
+		for _, a := range claim.Filtered(m.Rules) {
+			news.Addresses = append(news.Addresses, Address{Addr: a, Source: Claimed})
+		}
+		r := merge(old, news, now)
+		if m.Dialed != nil {
+			r.Addresses = tried(r.Addresses, m.Dialed, m.Took, nil, now)
+		}
+		return r
+	}, true)
+}
+
+// Dialed notes how dialing a peer at an address went. Peers and addresses that
+// the book does not know are ignored, and nothing is synced: it is statistics.
+func (b *Book) Dialed(id peer.ID, addr ma.Multiaddr, took time.Duration, failure error) error {
+	key, err := tarikey.PublicKeyFromPeerID(id)
+	if err != nil {
+		return err
+	}
+	return b.update(key, func(old *Record, now time.Time) *Record {
+		if old == nil || addr == nil || indexAddress(old.Addresses, Address{Addr: addr}) < 0 {
+			return old
+		}
+		r := *old
+		r.Addresses = tried(old.Addresses, addr, took, failure, now)
+		return &r
+	}, false)
+}
+
+// tried notes the outcome of a dial in a copy of the addresses.
+func tried(addresses []Address, addr ma.Multiaddr, took time.Duration, failure error, now time.Time) []Address {
+	addresses = slices.Clone(addresses)
+	i := indexAddress(addresses, Address{Addr: addr})
+	if i < 0 {
+		return addresses
+	}
+	a := &addresses[i]
+	a.Attempts++
+	if failure == nil {
+		a.LastSeen, a.LastFail, a.Failure, a.Failures, a.Took = now, time.Time{}, "", 0, took
+	} else {
+		a.LastFail, a.Failure = now, failure.Error()
+		a.Failures++
+	}
+	*a = roundAddress(*a)
+	return sortAddresses(addresses)
+}
+
+// Remove forgets a peer but not its ban. The record's place is kept for a day,
+// so that nothing old can come back.
+func (b *Book) Remove(id peer.ID) error {
+	key, err := tarikey.PublicKeyFromPeerID(id)
+	if err != nil {
+		return err
+	}
+	return b.update(key, func(old *Record, now time.Time) *Record {
+		if old == nil || !old.Removed.IsZero() {
+			return old
+		}
+		return &Record{Key: key, Ban: old.Ban, AddedAt: old.AddedAt, Removed: rounded(now)}
+	}, true)
+}

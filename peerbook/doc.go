@@ -1,0 +1,14 @@
+// Package peerbook remembers peers across restarts: who they claim to be,
+// where they were reached, and until when they are banned.
+//
+// Open a folder, or OpenOn any go-datastore; feed the book with Claimed (a peer
+// said who it is), Dialed (an address was tried) and Put (seeds and other
+// records); ask it with Get, List and Banned. A Book is a
+// connmgr.ConnectionGater that refuses banned peers, ready for the host's
+// configuration.
+//
+// All reads come from memory. What a peer claims and every change of a ban is
+// on disk when the call returns; statistics of dials follow with the next such
+// write. A record that does not decode is set aside and counted, and never
+// stops a start.
+package peerbook

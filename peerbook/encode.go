@@ -1,0 +1,207 @@
+package peerbook
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
+)
+
+// A stored record is
+//
+//	version (1) ‖ CRC-32C of the rest (4, big endian) ‖ JSON of storedRecord
+//
+// New fields may join within a version: an older program ignores them. A field
+// that changes its meaning needs a new version.
+const (
+	recordVersion = 1
+	recordHeader  = 5
+	maxRecord     = 64 << 10 // bytes; ours stay below 4 KiB
+	maxClaimAddrs = 64       // tari_comms allows 5
+	maxProtocols  = 256      // tari_comms allows 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var errRecord = errors.New("peerbook: stored record does not decode")
+
+type storedRecord struct {
+	Key       tarikey.PublicKey `json:"key"`
+	Addresses []storedAddress   `json:"addresses,omitempty"`
+	Features  uint32            `json:"features,omitempty"`
+	Protocols [][]byte          `json:"protocols,omitempty"`
+	UserAgent []byte            `json:"user_agent,omitempty"`
+	Claim     *storedClaim      `json:"claim,omitempty"`
+	Network   string            `json:"network,omitempty"`
+	Seed      bool              `json:"seed,omitempty"`
+
+	BannedUntil   stamp  `json:"banned_until,omitempty"`
+	BanReason     string `json:"ban_reason,omitempty"`
+	BanGeneration uint64 `json:"ban_generation,omitempty"`
+
+	AddedAt  stamp `json:"added_at,omitempty"`
+	LastSeen stamp `json:"last_seen,omitempty"`
+	Removed  stamp `json:"removed,omitempty"`
+}
+
+type storedAddress struct {
+	Addr     []byte `json:"addr"`
+	Source   Source `json:"source,omitempty"`
+	LastSeen stamp  `json:"last_seen,omitempty"`
+	LastFail stamp  `json:"last_fail,omitempty"`
+	Failure  string `json:"failure,omitempty"`
+	Attempts uint32 `json:"attempts,omitempty"`
+	Failures uint32 `json:"failures,omitempty"`
+	TookMS   uint32 `json:"took_ms,omitempty"`
+}
+
+// storedClaim is what the signature covers, and the signature. Protocols and
+// user agent are the record's own.
+type storedClaim struct {
+	Addresses [][]byte          `json:"addresses,omitempty"`
+	Features  uint32            `json:"features,omitempty"`
+	Version   byte              `json:"version,omitempty"`
+	Nonce     tarikey.PublicKey `json:"nonce"`
+	S         []byte            `json:"s"`
+	UpdatedAt int64             `json:"updated_at"` // Unix seconds
+}
+
+// stamp is a time in Unix milliseconds; 0 is never.
+type stamp int64
+
+// maxStamp is the last millisecond of the year 9999, the end of all bans.
+const maxStamp stamp = 253402300799999
+
+func toStamp(t time.Time) stamp {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, min(stamp(t.UnixMilli()), maxStamp))
+}
+
+func (s stamp) time() time.Time {
+	if s <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(min(s, maxStamp))).UTC()
+}
+
+// rounded is t as it comes back from disk.
+func rounded(t time.Time) time.Time { return toStamp(t).time() }
+
+func encodeRecord(r *Record) ([]byte, error) {
+	s := storedRecord{
+		Key: r.Key, Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network, Seed: r.Seed,
+		BannedUntil: toStamp(r.Ban.Until), BanReason: r.Ban.Reason, BanGeneration: r.Ban.Generation,
+		AddedAt: toStamp(r.AddedAt), LastSeen: toStamp(r.LastSeen), Removed: toStamp(r.Removed),
+	}
+	for _, a := range r.Addresses {
+		s.Addresses = append(s.Addresses, storedAddress{
+			Addr: a.Addr.Bytes(), Source: a.Source, LastSeen: toStamp(a.LastSeen), LastFail: toStamp(a.LastFail),
+			Failure: a.Failure, Attempts: a.Attempts, Failures: a.Failures, TookMS: uint32(a.Took.Milliseconds()),
+		})
+	}
+	for _, p := range r.Protocols {
+		s.Protocols = append(s.Protocols, []byte(p))
+	}
+	if c := r.Claim; c != nil && c.Signature != nil {
+		s.Claim = &storedClaim{
+			Features: uint32(c.Features), Version: c.Signature.Version, Nonce: c.Signature.Nonce,
+			S: c.Signature.S[:], UpdatedAt: c.Signature.UpdatedAt.Unix(),
+		}
+		for _, a := range c.Addresses {
+			s.Claim.Addresses = append(s.Claim.Addresses, a.Bytes())
+		}
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("peerbook: encode: %w", err)
+	}
+	out := append(make([]byte, 0, recordHeader+len(body)), recordVersion)
+	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
+	out = append(out, body...)
+	// Nothing is written that the next start would set aside.
+	if _, err := decodeRecord(r.Key, out); err != nil {
+		return nil, errors.New("peerbook: a record beyond the limits of the book")
+	}
+	return out, nil
+}
+
+// decodeRecord refuses whatever encodeRecord cannot have written for this key.
+func decodeRecord(key tarikey.PublicKey, data []byte) (*Record, error) {
+	if len(data) < recordHeader || len(data) > maxRecord || data[0] != recordVersion {
+		return nil, errRecord
+	}
+	body := data[recordHeader:]
+	if binary.BigEndian.Uint32(data[1:]) != crc32.Checksum(body, castagnoli) {
+		return nil, errRecord
+	}
+	return decodeBody(key, body)
+}
+
+// decodeBody is decodeRecord behind the checksum.
+func decodeBody(key tarikey.PublicKey, body []byte) (*Record, error) {
+	var s storedRecord
+	if err := json.Unmarshal(body, &s); err != nil || s.Key != key || key.IsZero() {
+		return nil, errRecord
+	}
+	if len(s.Addresses) > MaxAddresses || len(s.Protocols) > maxProtocols || !utf8.ValidString(s.BanReason) {
+		return nil, errRecord
+	}
+	r := &Record{
+		Key: key, Features: identityproto.Features(s.Features), UserAgent: string(s.UserAgent), Network: s.Network, Seed: s.Seed,
+		Ban:     Ban{Until: s.BannedUntil.time(), Reason: s.BanReason, Generation: s.BanGeneration},
+		AddedAt: s.AddedAt.time(), LastSeen: s.LastSeen.time(), Removed: s.Removed.time(),
+	}
+	for _, a := range s.Addresses {
+		addr, err := ma.NewMultiaddrBytes(a.Addr)
+		if err != nil || a.Source > Configured {
+			return nil, errRecord
+		}
+		r.Addresses = append(r.Addresses, Address{
+			Addr: addr, Source: a.Source, LastSeen: a.LastSeen.time(), LastFail: a.LastFail.time(),
+			Failure: a.Failure, Attempts: a.Attempts, Failures: a.Failures, Took: time.Duration(a.TookMS) * time.Millisecond,
+		})
+	}
+	for _, p := range s.Protocols {
+		r.Protocols = append(r.Protocols, protocol.ID(p))
+	}
+	if s.Claim == nil {
+		return r, nil
+	}
+	claim, err := decodeClaim(s.Claim)
+	if err != nil {
+		return nil, err
+	}
+	claim.Key, claim.Protocols, claim.UserAgent = key, r.Protocols, r.UserAgent
+	r.Claim = claim
+	return r, nil
+}
+
+func decodeClaim(s *storedClaim) (*identityproto.Claim, error) {
+	if len(s.S) != tarikey.KeySize || s.Nonce.IsZero() || len(s.Addresses) > maxClaimAddrs || s.UpdatedAt < 0 || stamp(s.UpdatedAt) > maxStamp/1000 {
+		return nil, errRecord
+	}
+	c := &identityproto.Claim{Features: identityproto.Features(s.Features), Signature: &identityproto.Signature{
+		Version:   s.Version,
+		Signature: tarikey.Signature{Nonce: s.Nonce, S: [tarikey.KeySize]byte(s.S)},
+		UpdatedAt: time.Unix(s.UpdatedAt, 0).UTC(),
+	}}
+	for _, raw := range s.Addresses {
+		addr, err := ma.NewMultiaddrBytes(raw)
+		if err != nil {
+			return nil, errRecord
+		}
+		c.Addresses = append(c.Addresses, addr)
+	}
+	return c, nil
+}
