@@ -61,8 +61,8 @@ type Config struct {
 	// KeepAlive is the silence after which the peer is asked for a sign of life;
 	// after as much silence again the session ends. 0 means 25 s, negative never.
 	KeepAlive time.Duration
-	// WriteTimeout ends the session when the connection has not taken one batch
-	// of frames (at most 192 KiB) in this time; 0 means 120 s.
+	// WriteTimeout ends the session when the connection has not taken 64 KiB (4 KiB
+	// once it is known to be slow) in this time; 0 means 120 s.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close, and how long AcceptStream holds back the end of
 	// a session that the peer closed while readers still drain it; 0 means 2 s.

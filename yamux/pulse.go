@@ -21,7 +21,7 @@ type pulse struct {
 
 	mu       sync.Mutex
 	timer    *time.Timer
-	asked    bool // a keep-alive ping is on its way
+	asked    time.Duration // when, since born, a sign of life was asked for; 0: not
 	nonce    uint32
 	sent     time.Time // zero: no ping is on its way
 	measured time.Time
@@ -73,20 +73,20 @@ func (p *pulse) dead() bool {
 		return false
 	}
 	limit := p.s.cfg.KeepAlive
-	silence := time.Since(p.born) - time.Duration(p.heard.Load())
+	now, heard := time.Since(p.born), time.Duration(p.heard.Load())
+	if p.held.Load() {
+		heard = now
+	}
 	switch {
-	case p.held.Load():
-		p.asked = false
-		p.timer.Reset(limit)
-	case silence < limit:
-		p.asked = false
-		p.timer.Reset(limit - silence)
-	case !p.asked:
-		p.asked = true
+	case p.asked > heard:
+		return true
+	case now-heard < limit:
+		p.asked = 0
+		p.timer.Reset(limit - (now - heard))
+	default:
+		p.asked = now
 		p.ping()
 		p.timer.Reset(limit)
-	default:
-		return true
 	}
 	return false
 }

@@ -86,6 +86,10 @@ func (s *Session) handle(h header) error {
 	if st == nil {
 		return s.skip(h)
 	}
+	if h.has(flagSYN) {
+		s.offer(st) // before the body: should the connection end within it, the rest counts
+		defer s.awaitRoom()
+	}
 	if h.kind == typeData {
 		err = s.readBody(st, h)
 	} else if !h.has(flagRST | flagSYN) {
@@ -112,9 +116,6 @@ func (s *Session) handleEndFlags(st *Stream, h header) error {
 	}
 	if h.has(flagFIN) {
 		st.remoteFinished()
-	}
-	if h.has(flagSYN) {
-		s.offer(st)
 	}
 	return nil
 }
@@ -192,13 +193,19 @@ func (s *Session) wasted() error {
 	return nil
 }
 
-// offer hands a new stream to AcceptStream. While too many wait there, nothing
-// is read from the peer.
+// offer hands a new stream to AcceptStream.
 func (s *Session) offer(st *Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backlog = append(s.backlog, st)
 	s.cond.Broadcast()
+}
+
+// awaitRoom waits, and so keeps the peer waiting, while too many streams are
+// not accepted.
+func (s *Session) awaitRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for s.err == nil && len(s.backlog) >= s.cfg.Backlog {
 		s.pulse.held.Store(true)
 		s.cond.Wait()

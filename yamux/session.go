@@ -90,7 +90,7 @@ func (s *Session) OpenStream(ctx context.Context) (network.MuxedStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.cfg.Window == Absolute && s.w.hasRoom() {
+	if s.cfg.Window == Absolute && !s.w.crowded() { // else with the first Read or Write
 		st.mu.Lock()
 		st.announce()
 		st.mu.Unlock()

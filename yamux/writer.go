@@ -15,6 +15,10 @@ const (
 	// maxReplies is how many bytes of replies (pongs, resets of refused streams)
 	// may wait for a peer that makes us write them and does not read.
 	maxReplies = 64 << 10
+	// maxPiece and minPiece are how much is given to the connection at a time: a
+	// full Noise frame, or less of it on a very slow link.
+	maxPiece = 65519
+	minPiece = 4 << 10
 )
 
 // writer sends frames in the order in which they were queued. While one batch
@@ -39,13 +43,15 @@ type writer struct {
 	stopped bool          // nothing more is queued
 	idle    chan struct{} // closed when stopped and nothing runs
 	unsent  bool          // something that had been queued was not written
-	stall   *time.Timer   // used by run only
+
+	stall *time.Timer // used by run only, as is
+	piece int         // what is written at a time
 }
 
 func newWriter(conn net.Conn, cfg Config, s *Session) *writer {
 	return &writer{
 		conn: conn, timeout: cfg.WriteTimeout, session: s,
-		openAt: -1, openMax: cfg.MaxMessage, idle: make(chan struct{}),
+		piece: maxPiece, openAt: -1, openMax: cfg.MaxMessage, idle: make(chan struct{}),
 	}
 }
 
@@ -117,10 +123,12 @@ func (w *writer) extend(stream uint32, body []byte) bool {
 	return true
 }
 
-func (w *writer) hasRoom() bool {
+// crowded says whether more waits than data alone can account for: somebody
+// opens and resets streams while the connection takes nothing.
+func (w *writer) crowded() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.pending) < maxPending
+	return len(w.pending) > 2*maxPending
 }
 
 // grow makes room for n more bytes, in buffers of few sizes.
@@ -174,16 +182,31 @@ func (w *writer) run() {
 	}
 }
 
+// write writes a batch in pieces, each of which may take w.timeout. A link that
+// is so slow that one takes a second gets small ones, so that it is not mistaken
+// for one that stands still.
 func (w *writer) write(batch []byte) error {
-	if w.stall == nil {
-		w.stall = time.AfterFunc(w.timeout, w.session.stalled) // ends the Write below
-	} else {
-		w.stall.Reset(w.timeout)
+	defer pool.Put(batch)
+	for rest := batch; len(rest) > 0; {
+		n := min(len(rest), w.piece)
+		if w.stall == nil {
+			w.stall = time.AfterFunc(w.timeout, w.session.stalled) // ends the Write below
+		} else {
+			w.stall.Reset(w.timeout)
+		}
+		begin := time.Now()
+		_, err := w.conn.Write(rest[:n])
+		w.stall.Stop()
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+		w.piece = maxPiece
+		if time.Since(begin) > time.Second {
+			w.piece = minPiece
+		}
 	}
-	_, err := w.conn.Write(batch)
-	w.stall.Stop()
-	pool.Put(batch)
-	return err
+	return nil
 }
 
 // finish queues a last frame; what is pending is still sent.
