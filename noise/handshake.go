@@ -10,8 +10,6 @@ import (
 	"time"
 
 	flynn "github.com/flynn/noise"
-
-	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // Client does the handshake of the side that dialed. It ends with ctx, or when the peer takes longer than cfg.StepTimeout over a
@@ -48,6 +46,7 @@ type handshake struct {
 	ctx       context.Context
 	cfg       Config
 	state     *flynn.HandshakeState
+	group     *ristretto
 	conn      *Conn
 	initiator bool // we are it
 	sizes     []int
@@ -84,7 +83,7 @@ func begin(ctx context.Context, c net.Conn, cfg Config, initiator bool) (*handsh
 		return nil, &HandshakeError{"start", err}
 	}
 	h := &handshake{
-		ctx: ctx, cfg: cfg, state: state, conn: newConn(c), initiator: initiator, sizes: script.sizes,
+		ctx: ctx, cfg: cfg, state: state, group: group, conn: newConn(c), initiator: initiator, sizes: script.sizes,
 		watched: make(chan struct{}),
 	}
 	h.unwatch = context.AfterFunc(ctx, func() {
@@ -182,7 +181,7 @@ func (h *handshake) finish() (*Conn, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
-	remote, err := tarikey.ParsePublicKey(h.state.PeerStatic())
+	remote, err := h.group.remoteKey(h.state.PeerStatic())
 	if err != nil {
 		return nil, &HandshakeError{"finish", err}
 	}

@@ -39,6 +39,7 @@ const DefaultStepTimeout = 6 * time.Second
 // Pattern is the order of keys in the handshake messages. The zero value is XX.
 type Pattern uint8
 
+// The patterns that tari_comms has used.
 const (
 	XX Pattern = iota // three messages; the keys of both sides are hidden from onlookers
 	IX                // two messages; the initiator's key is in clear in the first

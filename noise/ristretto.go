@@ -1,6 +1,7 @@
 package noise
 
 import (
+	"bytes"
 	"io"
 
 	flynn "github.com/flynn/noise"
@@ -20,6 +21,7 @@ type ristretto struct {
 	static    tarikey.SecretKey
 	ephemeral tarikey.SecretKey
 	hash      bool
+	remote    []tarikey.PublicKey // the peer's keys so far: each is decoded once and used twice
 }
 
 func (g *ristretto) DHName() string { return "25519" }
@@ -43,7 +45,7 @@ func (g *ristretto) GenerateKeypair(rand io.Reader) (flynn.DHKey, error) {
 // DH refuses the identity point and encodings that are not canonical, in both dialects: the older tari_comms let the
 // identity pass, but no honest key is it, and a shared secret with it is known to everyone.
 func (g *ristretto) DH(which, public []byte) ([]byte, error) {
-	pk, err := tarikey.ParsePublicKey(public)
+	pk, err := g.remoteKey(public)
 	if err != nil {
 		return nil, err
 	}
@@ -59,4 +61,18 @@ func (g *ristretto) DH(which, public []byte) ([]byte, error) {
 		return shared[:], nil
 	}
 	return tarikey.NewDomainHash(32, "com.tari.comms.core", 0, "noise.dh").Chain(shared[:]).Sum(), nil
+}
+
+// remoteKey decodes a key of the peer, or returns it if that is done already.
+func (g *ristretto) remoteKey(public []byte) (tarikey.PublicKey, error) {
+	for _, pk := range g.remote {
+		if bytes.Equal(pk.Bytes(), public) {
+			return pk, nil
+		}
+	}
+	pk, err := tarikey.ParsePublicKey(public)
+	if err == nil {
+		g.remote = append(g.remote, pk)
+	}
+	return pk, err
 }

@@ -25,6 +25,7 @@ import (
 // Side is whose bytes a flow holds, by the mark in the file.
 type Side byte
 
+// The two sides. The initiator is who dialed.
 const (
 	Initiator Side = '>'
 	Responder Side = '<'
