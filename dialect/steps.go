@@ -1,0 +1,97 @@
+package dialect
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tari-libp2p/tari-libp2p/noise"
+)
+
+// steps are the stages of a handshake under way, shared by all dialects. After the first error they do nothing.
+type steps struct {
+	ctx     context.Context
+	us      Local
+	inbound bool
+	raw     net.Conn
+	conn    *noise.Conn       // after noise
+	scope   network.PeerScope // after admit
+	session Session
+	err     error
+}
+
+func begin(ctx context.Context, d Dialect, conn net.Conn, dir network.Direction, us Local) *steps {
+	return &steps{ctx: ctx, us: us, inbound: dir == network.DirInbound, raw: conn, session: Session{Dialect: d}}
+}
+
+// step runs one stage within its limit, unless an earlier one failed.
+func (s *steps) step(stage string, limit time.Duration, run func(context.Context) error) {
+	if s.err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	start := time.Now()
+	err := run(ctx)
+	took := StageTime{Stage: stage, Took: time.Since(start), Err: err}
+	s.session.Stages = append(s.session.Stages, took)
+	if s.us.Trace != nil {
+		s.us.Trace(took)
+	}
+	if err != nil {
+		s.err = &StageError{Stage: stage, Err: err}
+	}
+}
+
+// noise proves the keys of both sides. The initiator's wire byte travels with the first message.
+func (s *steps) noise(params noise.Params) {
+	s.step(StageNoise, noiseLimit, func(ctx context.Context) (err error) {
+		cfg := noise.Config{Params: params, Static: s.us.Key}
+		if s.inbound {
+			s.conn, err = noise.Server(ctx, s.raw, cfg)
+		} else {
+			cfg.Preamble = []byte{s.session.Dialect.WireByte()}
+			s.conn, err = noise.Client(ctx, s.raw, cfg)
+		}
+		if err != nil {
+			return err
+		}
+		s.session.Remote = s.conn.RemoteKey()
+		if !s.us.Expect.IsZero() && s.session.Remote != s.us.Expect {
+			return &KeyMismatchError{Expected: s.us.Expect, Got: s.session.Remote}
+		}
+		return nil
+	})
+}
+
+// admit asks whether we want this peer at all.
+func (s *steps) admit() {
+	if s.us.Admit == nil {
+		return
+	}
+	s.step(StageAdmit, identityLimit, func(context.Context) (err error) {
+		s.scope, err = s.us.Admit(s.session.Remote)
+		return err
+	})
+}
+
+// muxer starts the substreams.
+func (s *steps) muxer(m network.Multiplexer) {
+	s.step(StageMuxer, identityLimit, func(context.Context) (err error) {
+		s.session.MuxedConn, err = m.NewConn(s.conn, s.inbound, s.scope)
+		return err
+	})
+}
+
+// finish returns the session, or the first error after ending a muxer that already runs.
+func (s *steps) finish() (*Session, error) {
+	if s.err != nil {
+		if s.session.MuxedConn != nil {
+			_ = s.session.MuxedConn.CloseWithError(network.ConnProtocolViolation)
+		}
+		return nil, s.err
+	}
+	return &s.session, nil
+}
