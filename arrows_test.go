@@ -35,7 +35,7 @@ var arrows = map[string]string{
 	"torctl":        "",
 
 	// level 2: the host, and what works on any go-libp2p host
-	".":              "dialect wiremode tariproto identityproto tarikey torsocks",
+	".":              "memnet dialect wiremode tariproto identityproto tarikey torsocks",
 	"messagingproto": "tariproto tarikey",
 	"peerbook":       "tarikey identityproto",
 

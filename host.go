@@ -1,0 +1,313 @@
+package tari
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+	"github.com/libp2p/go-libp2p/p2p/host/pstoremanager"
+	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
+)
+
+// Host is a go-libp2p host that speaks Tari. Its methods may be called at the same time.
+type Host struct {
+	key   tarikey.SecretKey
+	id    peer.ID
+	rules identityproto.Rules
+	hooks Hooks
+
+	swarm *swarm.Swarm
+	peers peerstore.Peerstore
+	sweep *pstoremanager.PeerstoreManager // forgets peers that left
+	rcmgr network.ResourceManager
+	conns connmgr.ConnManager
+	bus   event.Bus
+	mux   *handlers
+	ours  *ownClaim
+	ties  ties
+
+	identified event.Emitter // EvtPeerIdentificationCompleted
+	protocols  event.Emitter // EvtLocalProtocolsUpdated
+
+	background sync.WaitGroup // goroutines that Close waits for
+	closing    context.Context
+	close      context.CancelFunc
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+var _ host.Host = (*Host)(nil)
+
+// ErrClosed is returned by a Host after Close.
+var ErrClosed = errors.New("tari: host is closed")
+
+// New starts a host: when it returns, the host listens. The error says which setting is wrong or which address cannot be listened on.
+func New(cfg Config) (*Host, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := newByteTable(append([]dialect.Network{cfg.Network}, cfg.Accept...))
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{
+		key:   cfg.Key,
+		id:    cfg.Key.Public().PeerID(),
+		rules: identityproto.Rules{AllowTestAddresses: cfg.AllowTestAddresses},
+		hooks: cfg.Hooks,
+		bus:   eventbus.NewBus(),
+		mux:   new(handlers),
+	}
+	h.closing, h.close = context.WithCancel(context.Background())
+	h.ours = newOwnClaim(cfg)
+	if err := h.assemble(cfg, answers); err != nil {
+		h.Close()
+		return nil, err
+	}
+	if _, err := h.ownClaim(); err != nil { // a user agent or addresses that no peer would accept
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// assemble builds the parts from the ground up; after an error Close ends those that are there.
+func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
+	if h.peers, err = pstoremem.NewPeerstore(); err != nil {
+		return err
+	}
+	if err = h.peers.AddPrivKey(h.id, h.key.Libp2p()); err != nil {
+		return err
+	}
+	if err = h.peers.AddPubKey(h.id, h.key.Public().Libp2p()); err != nil {
+		return err
+	}
+	if h.rcmgr, err = newResourceManager(cfg.Limits); err != nil {
+		return err
+	}
+	if h.identified, err = h.bus.Emitter(new(event.EvtPeerIdentificationCompleted)); err != nil {
+		return err
+	}
+	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
+		return err
+	}
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater); err != nil {
+		return err
+	}
+	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {
+		return err
+	}
+	h.sweep.Start()
+
+	high := cfg.Limits.Inbound + cfg.Limits.Outbound
+	if h.conns, err = basicconnmgr.NewConnManager(high*9/10, high); err != nil {
+		return err
+	}
+	h.swarm.Notify(h.conns.Notifee())
+	h.swarm.Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
+	h.swarm.SetStreamHandler(h.serve)
+
+	up := &upgrader{
+		key:     h.key,
+		dials:   dialect.Of(cfg.Network),
+		answers: answers,
+		claim:   h.ownClaim,
+		rules:   h.rules,
+		gater:   cfg.Gater,
+		rcmgr:   h.rcmgr,
+		limits:  cfg.Limits,
+		hooks:   cfg.Hooks,
+		learned: h.learned,
+		offence: h.Offence,
+	}
+	if err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
+		return err
+	}
+	for _, a := range cfg.Listen {
+		if err = h.swarm.AddListenAddr(a); err != nil {
+			return fmt.Errorf("tari: cannot listen on %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// Close ends all connections after what was written to them has been sent, but waits no longer than two seconds for peers that
+// do not read; then it stops everything else.
+func (h *Host) Close() error {
+	h.closeOnce.Do(func() {
+		h.close()
+		if h.conns != nil {
+			h.closeErr = errors.Join(h.closeErr, h.conns.Close())
+		}
+		if h.sweep != nil {
+			h.closeErr = errors.Join(h.closeErr, h.sweep.Close())
+		}
+		if h.swarm != nil {
+			h.closeErr = errors.Join(h.closeErr, h.swarm.Close())
+		}
+		h.background.Wait()
+		for _, e := range []event.Emitter{h.identified, h.protocols} {
+			if e != nil {
+				h.closeErr = errors.Join(h.closeErr, e.Close())
+			}
+		}
+		if h.rcmgr != nil {
+			h.closeErr = errors.Join(h.closeErr, h.rcmgr.Close())
+		}
+		if h.peers != nil {
+			h.closeErr = errors.Join(h.closeErr, h.peers.Close())
+		}
+	})
+	return h.closeErr
+}
+
+// ID returns our peer id.
+func (h *Host) ID() peer.ID { return h.id }
+
+// PublicKey returns the key by which peers know us.
+func (h *Host) PublicKey() tarikey.PublicKey { return h.key.Public() }
+
+// Peerstore returns what the host knows of peers while it is connected to them, filled from their claims.
+func (h *Host) Peerstore() peerstore.Peerstore { return h.peers }
+
+// Network returns the swarm.
+func (h *Host) Network() network.Network { return h.swarm }
+
+// ConnManager returns the connection manager; tags and protections set there are honoured.
+func (h *Host) ConnManager() connmgr.ConnManager { return h.conns }
+
+// EventBus returns the bus that the swarm and the host emit on.
+func (h *Host) EventBus() event.Bus { return h.bus }
+
+// Mux returns the table of stream handlers, which negotiates the Tari way.
+func (h *Host) Mux() protocol.Switch { return h.mux }
+
+// Addrs returns our public addresses, then those we listen on.
+func (h *Host) Addrs() []ma.Multiaddr {
+	listening, _ := h.swarm.InterfaceListenAddresses()
+	return ma.Unique(append(h.ours.publicAddresses(), listening...))
+}
+
+// Connect makes sure that there is a connection to the peer, trying the given addresses and those known from before. A peer that
+// proves another key than the one asked for is a *dialect.KeyMismatchError; which stage failed at which address is in the
+// *swarm.DialError and, for each address, the *dialect.StageError that the error unwraps to.
+func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
+	if h.closing.Err() != nil {
+		return ErrClosed
+	}
+	h.peers.AddAddrs(pi.ID, pi.Addrs, peerstore.TempAddrTTL)
+	if h.swarm.Connectedness(pi.ID) == network.Connected {
+		return nil
+	}
+	h.swarm.Backoff().Clear(pi.ID) // who asks by name means now
+	_, err := h.swarm.DialPeer(ctx, pi.ID)
+	return err
+}
+
+// Claim returns what a connected peer says of itself.
+func (h *Host) Claim(p peer.ID) (*identityproto.Claim, bool) {
+	session, ok := h.Session(p)
+	if !ok {
+		return nil, false
+	}
+	return session.Claim, true
+}
+
+// Session returns what the handshake with a connected peer found; its substreams belong to the host.
+func (h *Host) Session(p peer.ID) (*dialect.Session, bool) {
+	var session *dialect.Session
+	for _, c := range h.swarm.ConnsToPeer(p) {
+		if !c.IsClosed() && c.As(&session) {
+			return session, true
+		}
+	}
+	return nil, false
+}
+
+// SetPublic replaces the addresses that we claim, at most five. Connections made from now on see them.
+func (h *Host) SetPublic(addrs []ma.Multiaddr) { h.ours.setPublic(addrs) }
+
+// SetFeatures changes what we claim to be, identityproto.FeatureNode at first.
+func (h *Host) SetFeatures(f identityproto.Features) { h.ours.setFeatures(f) }
+
+// OwnClaim returns what we say of ourselves to whom we connect now.
+func (h *Host) OwnClaim() (*identityproto.Claim, error) { return h.ownClaim() }
+
+func (h *Host) ownClaim() (*identityproto.Claim, error) {
+	listening, err := h.swarm.InterfaceListenAddresses()
+	if err != nil {
+		return nil, err
+	}
+	return h.ours.current(listening, h.mux.exact(), time.Now())
+}
+
+// Offence is the one place where a peer's breach of protocol is acted on: if err says for how long tari_comms bans for it, by a
+// method BanFor() time.Duration, Hooks.OnOffence is told and the peer's connections are closed. Other errors do nothing.
+func (h *Host) Offence(p peer.ID, err error) {
+	var offence interface {
+		error
+		BanFor() time.Duration
+	}
+	if !errors.As(err, &offence) || offence.BanFor() <= 0 {
+		return
+	}
+	if h.hooks.OnOffence != nil {
+		h.hooks.OnOffence(p, offence.BanFor(), err)
+	}
+	_ = h.swarm.ClosePeer(p)
+}
+
+// learned fills the peerstore from a claim, before the swarm announces the connection to anybody.
+func (h *Host) learned(p peer.ID, s *dialect.Session) {
+	h.peers.AddAddrs(p, s.Claim.Filtered(h.rules), peerstore.RecentlyConnectedAddrTTL)
+	_ = h.peers.SetProtocols(p, s.Claim.Protocols...)
+	_ = h.peers.Put(p, "AgentVersion", s.Claim.UserAgent)
+}
+
+// connected is called by the swarm for each new connection before it takes streams.
+func (h *Host) connected(_ network.Network, c network.Conn) {
+	var session *dialect.Session
+	if !c.As(&session) {
+		return
+	}
+	p := c.RemotePeer()
+	addrs := session.Claim.Filtered(h.rules)
+	h.peers.AddAddrs(p, addrs, peerstore.ConnectedAddrTTL)
+	if h.hooks.OnClaim != nil {
+		h.hooks.OnClaim(p, session.Claim, c.Stat().Direction, c.RemoteMultiaddr())
+	}
+	h.background.Go(func() { // a slow subscriber must not hold up the swarm
+		_ = h.identified.Emit(event.EvtPeerIdentificationCompleted{
+			Peer:         p,
+			Conn:         c,
+			ListenAddrs:  addrs,
+			Protocols:    session.Claim.Protocols,
+			AgentVersion: session.Claim.UserAgent,
+		})
+	})
+	h.breakTie(c)
+}
+
+func (h *Host) disconnected(n network.Network, c network.Conn) {
+	if n.Connectedness(c.RemotePeer()) != network.Connected {
+		h.peers.UpdateAddrs(c.RemotePeer(), peerstore.ConnectedAddrTTL, peerstore.RecentlyConnectedAddrTTL)
+	}
+}

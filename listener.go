@@ -1,0 +1,146 @@
+package tari
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// GateMaListener is part of transport.Upgrader: it asks the gater and the resource manager about each accepted connection.
+func (u *upgrader) GateMaListener(l manet.Listener) transport.GatedMaListener {
+	return &gatedListener{Listener: l, u: u}
+}
+
+// UpgradeListener is part of transport.Upgrader, which deprecates it.
+func (u *upgrader) UpgradeListener(t transport.Transport, l manet.Listener) transport.Listener {
+	return u.UpgradeGatedMaListener(t, u.GateMaListener(l))
+}
+
+// UpgradeGatedMaListener is part of transport.Upgrader: its Accept returns connections that are ready for substreams.
+func (u *upgrader) UpgradeGatedMaListener(t transport.Transport, l transport.GatedMaListener) transport.Listener {
+	ctx, cancel := context.WithCancel(context.Background())
+	up := &listener{
+		GatedMaListener: l,
+		u:               u,
+		transport:       t,
+		admission:       newAdmission(u.limits),
+		ready:           make(chan transport.CapableConn),
+		ctx:             ctx,
+		cancel:          cancel,
+	}
+	go up.run() // ends with Close, which waits for ready to be closed
+	return up
+}
+
+type gatedListener struct {
+	manet.Listener
+	u *upgrader
+}
+
+// Accept skips what the gater or the resource manager refuses.
+func (l *gatedListener) Accept() (manet.Conn, network.ConnManagementScope, error) {
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, nil, err
+		}
+		if g := l.u.gater; g != nil && !g.InterceptAccept(raw) {
+			raw.Close()
+			continue
+		}
+		scope, err := l.u.rcmgr.OpenConnection(network.DirInbound, true, raw.RemoteMultiaddr())
+		if err != nil {
+			raw.Close()
+			continue
+		}
+		return raw, scope, nil
+	}
+}
+
+// listener accepts, admits, and upgrades each connection on a goroutine of its own.
+type listener struct {
+	transport.GatedMaListener
+	u         *upgrader
+	transport transport.Transport
+	admission *admission
+	ready     chan transport.CapableConn // upgraded; closed when run and all handshakes ended
+	ctx       context.Context
+	cancel    context.CancelFunc
+}
+
+// run is the accept loop. An error that is not the end, such as too many open files, makes it pause and go on.
+func (l *listener) run() {
+	var handshakes sync.WaitGroup
+	defer func() {
+		handshakes.Wait()
+		close(l.ready)
+	}()
+	pause := time.Duration(0)
+	for {
+		raw, scope, err := l.GatedMaListener.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+		case l.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		default:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-l.ctx.Done():
+			}
+			continue
+		}
+		place, refusal := l.admission.enter(raw.RemoteMultiaddr())
+		if place == nil {
+			raw.Close()
+			scope.Done()
+			if l.u.hooks.OnRefused != nil {
+				l.u.hooks.OnRefused(raw.RemoteMultiaddr(), refusal)
+			}
+			continue
+		}
+		handshakes.Go(func() { l.handshake(raw, scope, place) })
+	}
+}
+
+// handshake upgrades one connection and hands it to Accept.
+func (l *listener) handshake(raw manet.Conn, scope network.ConnManagementScope, place *ticket) {
+	c, err := l.u.Upgrade(l.ctx, l.transport, raw, network.DirInbound, "", scope)
+	if err != nil {
+		place.leave()
+		return
+	}
+	place.established()
+	c.(*conn).atEnd(place.leave)
+	select {
+	case l.ready <- c:
+	case <-l.ctx.Done():
+		c.Close()
+	}
+}
+
+// Accept returns the next connection, or transport.ErrListenerClosed.
+func (l *listener) Accept() (transport.CapableConn, error) {
+	c, ok := <-l.ready
+	if !ok {
+		return nil, transport.ErrListenerClosed
+	}
+	return c, nil
+}
+
+// Close stops listening, ends the handshakes under way and waits for them.
+func (l *listener) Close() error {
+	l.cancel()
+	err := l.GatedMaListener.Close()
+	for c := range l.ready {
+		c.Close()
+	}
+	return err
+}

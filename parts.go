@@ -1,0 +1,117 @@
+package tari
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/transport"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tari-libp2p/tari-libp2p/memnet"
+)
+
+// How long a dial of one address may take, from connect to ready. tari_comms gives the connect alone 60 s.
+const (
+	connectTimeout = 30 * time.Second
+	dialTimeout    = 60 * time.Second
+)
+
+// newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
+// private addresses.
+func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater) (*swarm.Swarm, error) {
+	options := []swarm.Option{
+		swarm.WithResourceManager(r),
+		swarm.WithDialTimeout(dialTimeout),
+		swarm.WithDialTimeoutLocal(dialTimeout),
+		swarm.WithDialRanker(rankAddresses),
+		swarm.WithUDPBlackHoleSuccessCounter(nil),
+		swarm.WithIPv6BlackHoleSuccessCounter(nil),
+	}
+	if gater != nil {
+		options = append(options, swarm.WithConnectionGater(gater))
+	}
+	return swarm.NewSwarm(id, peers, bus, options...)
+}
+
+// rankAddresses tries IP addresses as go-libp2p does, one after the other a quarter of a second apart, and a second after them
+// the others, which are onion addresses; at once if there are no IP addresses.
+func rankAddresses(addrs []ma.Multiaddr) []network.AddrDelay {
+	var ip, other []ma.Multiaddr
+	for _, a := range addrs {
+		if _, err := manet.ToIP(a); err == nil {
+			ip = append(ip, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	ranked := swarm.DefaultDialRanker(ip)
+	delay := time.Duration(0)
+	for _, r := range ranked {
+		delay = max(delay, r.Delay+swarm.PublicOtherDelay)
+	}
+	for _, a := range other {
+		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})
+	}
+	return ranked
+}
+
+// addTransports gives the swarm its transports, all over the same upgrader.
+func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, replace func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error)) error {
+	// Without reuseport: with it, and with connections that are closed and not reset, the same pair of addresses comes back while the
+	// kernel still waits for stragglers of its former connection.
+	overTCP, err := tcp.NewTCPTransport(up, r, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(connectTimeout))
+	if err != nil {
+		return err
+	}
+	transports := []transport.Transport{overTCP}
+	if replace != nil {
+		if transports, err = replace(up, r, overTCP); err != nil {
+			return err
+		}
+	}
+	for _, t := range append(transports, memnet.NewTransport(up, r)) {
+		if err := s.AddTransport(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newResourceManager bounds connections by our limits and memory, streams and descriptors by go-libp2p's, which grow with the machine.
+// Counting by source is left to the listener, which knows an exempt one from another.
+func newResourceManager(l Limits) (network.ResourceManager, error) {
+	conns := rcmgr.ResourceLimits{
+		ConnsInbound:  rcmgr.LimitVal(2 * l.Inbound), // each listener has its own count below this
+		ConnsOutbound: rcmgr.LimitVal(l.Outbound),
+		Conns:         rcmgr.LimitVal(2*l.Inbound + l.Outbound),
+	}
+	shaking := rcmgr.ResourceLimits{
+		ConnsInbound:  rcmgr.LimitVal(2 * l.Handshakes),
+		ConnsOutbound: rcmgr.LimitVal(l.Outbound),
+		Conns:         rcmgr.LimitVal(2*l.Handshakes + l.Outbound),
+	}
+	limits := rcmgr.PartialLimitConfig{System: conns, Transient: shaking}.Build(rcmgr.DefaultLimits.AutoScale())
+	anySource := func(bits int) []rcmgr.ConnLimitPerSubnet {
+		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: math.MaxInt}}
+	}
+	return rcmgr.NewResourceManager(
+		rcmgr.NewFixedLimiter(limits),
+		rcmgr.WithLimitPerSubnet(anySource(32), anySource(64)),
+		rcmgr.WithNetworkPrefixLimit([]rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{NetworkPrefixLimits: []rate.PrefixLimit{
+			{Prefix: netip.MustParsePrefix("0.0.0.0/0")}, {Prefix: netip.MustParsePrefix("::/0")},
+		}}),
+		rcmgr.WithMetricsDisabled(),
+	)
+}
