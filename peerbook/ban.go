@@ -144,9 +144,12 @@ func cleanText(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	for len(s) > maxReason {
-		_, last := utf8.DecodeLastRuneInString(s[:maxReason+1])
-		s = s[:maxReason+1-last]
+	if len(s) <= maxReason {
+		return s
 	}
-	return s
+	cut := maxReason
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
 }
