@@ -231,7 +231,7 @@ func (n *Node) Log() string {
 func (n *Node) WaitBootstrapped(ctx context.Context) error {
 	for {
 		b, _ := os.ReadFile(filepath.Join(n.Dir, "log"))
-		if at := bytes.LastIndex(b, []byte("log file.\n")); at >= 0 && bytes.Contains(b[at:], []byte("Bootstrapped 100%")) {
+		if at := bytes.LastIndex(b, []byte("Bootstrapped 0%")); at >= 0 && bytes.Contains(b[at:], []byte("Bootstrapped 100%")) {
 			return nil
 		}
 		select {
