@@ -259,9 +259,10 @@ func (o *outbox) take() *batch {
 
 // write hands the batch to the stream in one Write.
 func (o *outbox) write(stream network.Stream, b *batch) (int, error) {
-	// Arming a deadline costs a timer, so it is done once a second at most.
-	if now := time.Now(); now.Sub(o.armed) >= time.Second {
-		stream.SetWriteDeadline(now.Add(o.service.cfg.WriteTimeout))
+	// Arming a deadline costs a timer, so it is not done for every write.
+	timeout := o.service.cfg.WriteTimeout
+	if now := time.Now(); now.Sub(o.armed) >= timeout/30 {
+		stream.SetWriteDeadline(now.Add(timeout))
 		o.armed = now
 	}
 	return stream.Write(b.bytes)

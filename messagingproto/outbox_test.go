@@ -151,6 +151,21 @@ func TestExpired(t *testing.T) {
 	})
 }
 
+// The dial fails, but some messages had expired before.
+func TestExpiredWhileDialing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, _ := twoServices(t, Config{DialTimeout: 70 * time.Second})
+		f.hosts["a"].dial = sleepFirst(time.Hour)
+		out := outcomes{t: t}
+		out.send(a, "b", []byte("old"))
+		time.Sleep(20 * time.Second)
+		out.send(a, "b", []byte("young"))
+		if got, want := out.reasons(), []Reason{Expired, DialFailed}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
 func TestLimits(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -167,6 +182,7 @@ func TestLimits(t *testing.T) {
 		{name: "bytes, open", size: 1 << 20, peers: 1, open: true, accepted: 64},
 		{name: "bytes, all", size: 1 << 20, peers: 70, limits: Limits{TotalBytes: 5 << 20}, accepted: 5},
 		{name: "bytes, all, open queues have a reserve", size: 1 << 20, peers: 1, open: true, limits: Limits{TotalBytes: 1 << 19}, accepted: 1},
+		{name: "bytes, open, the reserve goes before", size: 1 << 20, peers: 1, open: true, limits: Limits{PeerBytes: 1 << 19}, accepted: 1},
 		{name: "no bytes at all", size: 0, peers: 1, accepted: 500},
 	}
 	for _, tt := range tests {
@@ -283,6 +299,46 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// Receivers of tari_comms 0.8.1 take 10 messages each 100 ms and leave the rest
+// in the stream's window: the sender waits, and nothing is lost.
+func TestReceiverWithRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{Protocols: []protocol.ID{tariproto.MessagingSeed}})
+		f.hosts["a"].opened = func(_ int, s *fakeStream) { s.out.setWindow(16 << 10) }
+		taken := 0
+		in.before = func() {
+			if taken++; taken%10 == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		var want []string
+		for i := range 1000 {
+			m := fmt.Sprint("message ", i, strings.Repeat(".", 1000))
+			want = append(want, m)
+			if err := a.Send(t.Context(), "b", []byte(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if !slices.Equal(in.all(), want) {
+			t.Errorf("%d messages arrived, or in another order", len(in.all()))
+		}
+	})
+}
+
+// Each write has its own time, also if that is short.
+func TestShortWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, _, _ := twoServices(t, Config{WriteTimeout: 100 * time.Millisecond})
+		for range 20 {
+			if err := a.Send(t.Context(), "b", []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(90 * time.Millisecond)
+		}
+	})
+}
+
 func TestInterruptedWrite(t *testing.T) {
 	lost := &network.ConnError{Remote: true}
 	reset := &network.StreamError{Remote: true}
@@ -341,8 +397,12 @@ func TestStreamEndedWhileIdle(t *testing.T) {
 				var stream *fakeStream
 				f.hosts["a"].opened = func(_ int, s *fakeStream) { stream = s }
 				for i := range 3 {
+					start := time.Now()
 					if err := a.Send(t.Context(), "b", fmt.Append(nil, i)); err != nil {
 						t.Fatal(err)
+					}
+					if took := time.Since(start); took != 0 {
+						t.Errorf("message %d waited %v", i, took)
 					}
 					synctest.Wait()
 					switch how {
@@ -409,6 +469,48 @@ func TestIdleStreams(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The idle time ends while a message is being written: it goes out whole.
+func TestIdleEndsWhileWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{Protocols: []protocol.ID{tariproto.MessagingSeed}})
+		f.hosts["a"].opened = func(_ int, s *fakeStream) { s.out.setWindow(5) }
+		in.before = func() { time.Sleep(7*time.Minute + 5*time.Second) }
+		if err := a.Send(t.Context(), "b", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(7*time.Minute - 5*time.Second)
+		if err := a.Send(t.Context(), "b", []byte("22")); err != nil { // a byte more than the window
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := in.all(); !slices.Equal(got, []string{"1", "22"}) {
+			t.Errorf("arrived: %q", got)
+		}
+		if n := f.hosts["a"].opens; n != 1 {
+			t.Errorf("%d streams", n)
+		}
+	})
+}
+
+// Of two connections to a peer the one without our stream ends.
+func TestOtherConnectionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		other := &fakeConn{local: f.hosts["a"], remote: f.hosts["b"]}
+		other.twin = &fakeConn{local: f.hosts["b"], remote: f.hosts["a"], twin: other}
+		for _, m := range []string{"1", "2"} {
+			if err := a.Send(t.Context(), "b", []byte(m)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			other.kill(true)
+		}
+		if n := f.hosts["a"].opens; n != 1 || len(in.all()) != 2 {
+			t.Errorf("%d streams, %d messages", n, len(in.all()))
+		}
+	})
 }
 
 func TestCancel(t *testing.T) {

@@ -42,7 +42,7 @@ type Config struct {
 	// TTL is how long a message may wait, retries included. 0 means 60 s.
 	TTL time.Duration
 	// WriteTimeout is how long a peer may take to accept one write. 0 means
-	// 30 s. It is kept to within one second.
+	// 30 s. A write may be given up one thirtieth of it too early.
 	WriteTimeout time.Duration
 	// DialTimeout is how long connecting and opening a stream may take in all.
 	// 0 means 60 s.

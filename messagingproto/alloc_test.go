@@ -1,0 +1,54 @@
+//go:build !race
+
+package messagingproto
+
+import (
+	"bytes"
+	"context"
+	"testing"
+)
+
+func TestSendAllocatesNothing(t *testing.T) {
+	s, stream := newSink(t)
+	for _, size := range []int{0, 64, 1 << 10, 60 << 10} {
+		m := make([]byte, size)
+		send := func() {
+			if err := s.Send(context.Background(), "b", m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send()
+		// A collection in the middle may empty a pool: hence less than one.
+		if n := testing.AllocsPerRun(500, send); n >= 1 {
+			t.Errorf("%v allocations for a message of %d bytes", n, size)
+		}
+	}
+	if stream.writes.Load() == 0 {
+		t.Error("nothing was written")
+	}
+}
+
+func TestReceiveAllocatesNothing(t *testing.T) {
+	for _, size := range []int{0, 64, 1 << 10, 60 << 10} {
+		chunk := bytes.Repeat(frame(string(fill('m', size))), max(1, 100_000/(size+4)))
+		rest := chunk
+		f := frames{r: readerFunc(func(p []byte) (int, error) {
+			if len(rest) == 0 {
+				rest = chunk
+			}
+			n := copy(p, rest)
+			rest = rest[n:]
+			return n, nil
+		})}
+		next := func() {
+			if body, err := f.next(); err != nil || len(body) != size {
+				t.Fatal(len(body), err)
+			}
+		}
+		next()
+		if n := testing.AllocsPerRun(5000, next); n >= 1 {
+			t.Errorf("%v allocations for a message of %d bytes", n, size)
+		}
+		f.release()
+	}
+}
