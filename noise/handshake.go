@@ -10,6 +10,8 @@ import (
 	"time"
 
 	flynn "github.com/flynn/noise"
+
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // Client does the handshake of the side that dialed. It ends with ctx, or when the peer takes longer than cfg.StepTimeout over a
@@ -118,6 +120,10 @@ func (h *handshake) receive() {
 			return err
 		}
 		_, first, second, err := h.state.ReadMessage(nil, body)
+		var notAKey *tarikey.KeyError
+		if err != nil && !errors.As(err, &notAKey) {
+			return ErrBadMessage // the size was right, so only a tag can be wrong
+		}
 		h.first, h.second = first, second
 		return err
 	})

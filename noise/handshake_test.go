@@ -132,8 +132,8 @@ func TestParamsDiffer(t *testing.T) {
 		clientErr      error
 		serverErr      error
 	}{
-		{"prologue", modern, prologue, "receive message 2", nil, io.ErrUnexpectedEOF},
-		{"hash", modern, hash, "receive message 2", nil, io.ErrUnexpectedEOF},
+		{"prologue", modern, prologue, "receive message 2", ErrBadMessage, io.ErrUnexpectedEOF},
+		{"hash", modern, hash, "receive message 2", ErrBadMessage, io.ErrUnexpectedEOF},
 		{"XX to IX", modern, seed, "receive message 2", ErrNoAnswer, ErrMessageSize},
 		{"IX to XX", seed, modern, "receive message 2", ErrNoAnswer, ErrMessageSize},
 	}

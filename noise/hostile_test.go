@@ -84,25 +84,37 @@ func tamper(t *testing.T, v vector, message, at int, mask byte) {
 		if clientErr == nil || clientErr.Step != "receive message 2" {
 			t.Errorf("%s: want the client to fail at message 2", where)
 		}
-		var key *tarikey.KeyError
-		if at < HeaderSize && !errors.Is(s.err, ErrMessageSize) && !errors.Is(s.err, io.ErrUnexpectedEOF) {
+		if at < HeaderSize && !errors.Is(s.err, ErrMessageSize) {
 			t.Errorf("%s: want the server to refuse the size", where)
 		}
-		if serverErr != nil && serverErr.Step == "send message 2" && !errors.As(s.err, &key) {
-			t.Errorf("%s: want a key error", where)
+		var notAKey *tarikey.KeyError
+		switch {
+		case serverErr != nil && serverErr.Step == "send message 2" && !errors.As(s.err, &notAKey):
+			t.Errorf("%s: want the server to refuse a key", where)
+		case (serverErr == nil || serverErr.Step == "receive message 3") && !errors.Is(c.err, ErrBadMessage):
+			t.Errorf("%s: want the client to refuse message 2", where)
 		}
 	case 1:
-		if clientErr == nil || clientErr.Step != "receive message 2" {
+		if clientErr == nil || clientErr.Step != "receive message 2" || !refused(c.err, at) {
 			t.Errorf("%s: want the client to refuse message 2", where)
 		}
 		if len(v.Messages) == 3 && serverErr == nil {
 			t.Errorf("%s: the server has a connection", where)
 		}
 	case 2:
-		if serverErr == nil || serverErr.Step != "receive message 3" {
+		if serverErr == nil || serverErr.Step != "receive message 3" || !refused(s.err, at-len(v.Messages[0])) {
 			t.Errorf("%s: want the server to refuse message 3", where)
 		}
 	}
+}
+
+// refused tells whether err is the right one for damage at a byte of a frame.
+func refused(err error, at int) bool {
+	if at < HeaderSize {
+		return errors.Is(err, ErrMessageSize)
+	}
+	var notAKey *tarikey.KeyError
+	return errors.Is(err, ErrBadMessage) || errors.As(err, &notAKey)
 }
 
 // handshakeVectors returns one vector of each pattern.

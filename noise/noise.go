@@ -96,6 +96,7 @@ var ErrNoAnswer = errors.New("closed before Noise answered: other network or dia
 // Errors that end a connection; they are the peer's doing.
 var (
 	ErrMessageSize = errors.New("handshake message has the wrong size")
+	ErrBadMessage  = errors.New("handshake message failed authentication: other dialect, or tampered with")
 	ErrShortFrame  = errors.New("noise: frame is shorter than its tag")
 	ErrBadTag      = errors.New("noise: frame failed authentication")
 )
@@ -104,7 +105,7 @@ var (
 var errExhausted = errors.New("noise: key is used up")
 
 // HandshakeError says which step of a handshake failed. It unwraps to the cause: a context's error, os.ErrDeadlineExceeded for a
-// step that took too long, ErrNoAnswer, ErrMessageSize, a *tarikey.KeyError for a key that is no key, or what the connection said.
+// step that took too long, ErrNoAnswer, ErrMessageSize, ErrBadMessage, a *tarikey.KeyError for a key that is no key, or what the connection said.
 type HandshakeError struct {
 	Step string // such as "receive message 2"
 	Err  error
