@@ -1,0 +1,30 @@
+//go:build !race
+
+package yamux
+
+import (
+	"io"
+	"testing"
+)
+
+// TestAllocations: moving data allocates nothing once buffers are warm.
+func TestAllocations(t *testing.T) {
+	a, b := tcpPair(t)
+	c, s := start(t, a, true, Config{}), start(t, b, false, Config{})
+	defer s.Close()
+	defer c.Close()
+	st := open(t, c)
+	write(t, st, "x")
+	other := accept(t, s)
+	want(t, other, "x")
+	for _, size := range []int{100, 1000, 64 << 10} {
+		msg, buf := make([]byte, size), make([]byte, size)
+		n := testing.AllocsPerRun(500, func() {
+			st.Write(msg)
+			io.ReadFull(other, buf)
+		})
+		if n > 1 { // a garbage collection may empty the pools
+			t.Errorf("%d bytes: %.1f allocations", size, n)
+		}
+	}
+}
