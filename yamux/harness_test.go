@@ -41,7 +41,7 @@ type lane struct {
 	ended  bool // the writer closed
 	dead   bool // the reader closed
 	writes int
-	log    []byte // all that was ever written
+	log    []byte // all that was ever written, unless the limit is small
 }
 
 func newLane(limit int) *lane {
@@ -89,7 +89,9 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 		}
 		n := min(len(b)-done, l.limit-len(l.buf))
 		l.buf = append(l.buf, b[done:done+n]...)
-		l.log = append(l.log, b[done:done+n]...)
+		if l.limit == wide {
+			l.log = append(l.log, b[done:done+n]...)
+		}
 		done += n
 		l.cond.Broadcast()
 	}

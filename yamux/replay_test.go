@@ -203,4 +203,3 @@ func (w *windows) take(stream uint32, n int) {
 	}
 	w.left[stream] -= n
 }
-

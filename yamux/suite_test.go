@@ -20,9 +20,10 @@ func TestSuite(t *testing.T) {
 		cfg.MaxStreams, cfg.MaxOpen, cfg.ConnectionMemory = 2048, 2048, 1<<30
 		for name, subtest := range suite.Subtests {
 			name = name[strings.LastIndexByte(name, '.')+1:]
-			if name != "SubtestStreamReset" {
-				t.Run(name, func(t *testing.T) { subtest(t, &Muxer{cfg}) })
+			if name == "SubtestStreamReset" || raceDetector && name == "SubtestStreamOpenStress" && cfg.Window == Absolute {
+				continue // the second only for its length
 			}
+			t.Run(name, func(t *testing.T) { subtest(t, &Muxer{cfg}) })
 		}
 	})
 }
