@@ -2,6 +2,7 @@ package torctl
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -12,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"encoding/base64"
 	"github.com/cretz/bine/torutil/ed25519"
 	"go.uber.org/goleak"
 )
