@@ -27,6 +27,9 @@ var arrows = map[string]string{
 	"internal/pb":         "",
 	"internal/transcript": "",
 
+	// for tests
+	"internal/claimtest": "tarikey",
+
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",
 	"identityproto": "tarikey tariproto internal/pb",
