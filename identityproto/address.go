@@ -5,67 +5,59 @@ import (
 	"crypto/sha3"
 	"encoding/binary"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	ma "github.com/multiformats/go-multiaddr"
-	"github.com/multiformats/go-varint"
 )
 
-// decodeAddress reads a binary multiaddr. Rust's reader is more lenient than
-// ours inside the forms that a claim may hold (it takes an onion port 0, or a slash in a
-// name): those are reported as misshapen, as tari_comms does, the rest as no multiaddr.
-func decodeAddress(raw []byte) (ma.Multiaddr, *Error) {
-	if len(raw) == 0 {
-		return nil, fail(KindShape, "an empty address")
+// decodeAddress reads a binary multiaddr, unchanged in its bytes. Of the
+// addresses whose shape is right it refuses only those with an empty name, which go-multiaddr cannot hold.
+func decodeAddress(raw []byte) (ma.Multiaddr, error) {
+	if _, ok := components(raw); !ok {
+		return nil, fail(KindAddress, "an address that is no multiaddr")
 	}
 	a, err := ma.NewMultiaddrBytes(raw)
-	if err == nil && bytes.Equal(a.Bytes(), raw) {
-		return a, nil
+	if err != nil || !bytes.Equal(a.Bytes(), raw) {
+		return nil, fail(KindAddress, "an address that is no multiaddr")
 	}
-	code, n, err := varint.FromUvarint(raw)
-	if err == nil {
-		rest := raw[n:]
-		switch int(code) {
-		case ma.P_ONION3:
-			if len(rest) == 37 {
-				return nil, fail(KindShape, "an onion address with port 0 or a broken name")
-			}
-		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
-			size, m, err := varint.FromUvarint(rest)
-			if err == nil && uint64(len(rest)-m) >= size {
-				return nil, fail(KindShape, "an address with a name that is none")
-			}
-		}
-	}
-	return nil, fail(KindAddress, "an address that is no multiaddr")
+	return a, nil
 }
 
 // CheckShape says whether an address has a form that a claim may hold: IP or
 // DNS with a TCP port, onion3, or memory, ports never 0. It returns an *Error of KindShape or nil.
 func CheckShape(a ma.Multiaddr) error {
-	if len(a) == 0 {
+	parts, ok := components(a.Bytes())
+	if !ok {
+		return fail(KindShape, "an address of a kind that no claim may hold")
+	}
+	return checkShape(parts)
+}
+
+// checkShape does not show the address in its error, as tari_comms does not: it is the peer's.
+func checkShape(parts []component) error {
+	if len(parts) == 0 {
 		return fail(KindShape, "an empty address")
 	}
-	switch first := &a[0]; first.Protocol().Code {
+	first := parts[0]
+	switch first.code {
 	case ma.P_IP4, ma.P_IP6, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
-		if len(a) != 2 || a[1].Protocol().Code != ma.P_TCP || portOf(&a[1]) == 0 {
-			return fail(KindShape, "the address %s is not IP or DNS with one TCP port", quote(a.String()))
+		if len(parts) != 2 || parts[1].code != ma.P_TCP || binary.BigEndian.Uint16(parts[1].value) == 0 {
+			return fail(KindShape, "an %s address without one TCP port", protocolName(first.code))
 		}
-		if strings.Contains(first.Value(), "/") {
-			return fail(KindShape, "the name in %s is none", quote(a.String()))
+		// Its text would read back as another address.
+		if isDNS(first.code) && bytes.IndexByte(first.value, '/') >= 0 {
+			return fail(KindShape, "an address whose name has a slash")
 		}
 	case ma.P_ONION3:
-		raw := first.RawValue()
-		if len(a) != 1 || len(raw) != 37 || binary.BigEndian.Uint16(raw[35:]) == 0 || !validOnion(raw[:35]) {
-			return fail(KindShape, "the onion address %s has a wrong port, version or checksum", quote(a.String()))
+		if len(parts) != 1 || binary.BigEndian.Uint16(first.value[35:]) == 0 || !validOnion(first.value[:35]) {
+			return fail(KindShape, "an onion address with a wrong port, version or checksum")
 		}
 	case ma.P_MEMORY:
-		if len(a) != 1 || binary.BigEndian.Uint64(first.RawValue()) == 0 {
-			return fail(KindShape, "the memory address %s has no port", quote(a.String()))
+		if len(parts) != 1 || binary.BigEndian.Uint64(first.value) == 0 {
+			return fail(KindShape, "a memory address without a port")
 		}
 	default:
-		return fail(KindShape, "no claim may hold the address %s", quote(a.String()))
+		return fail(KindShape, "an address of the kind %s, which no claim may hold", protocolName(first.code))
 	}
 	return nil
 }
@@ -74,14 +66,6 @@ func CheckShape(a ma.Multiaddr) error {
 func validOnion(b []byte) bool {
 	sum := sha3.Sum256(bytes.Join([][]byte{[]byte(".onion checksum"), b[:32], {3}}, nil))
 	return b[34] == 3 && bytes.Equal(b[32:34], sum[:2])
-}
-
-func portOf(c *ma.Component) int {
-	n, err := strconv.Atoi(c.Value())
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // Usable reports whether an address of a claim may be kept, dialed and claimed:
@@ -149,7 +133,7 @@ func IsExternal(a ma.Multiaddr) bool {
 
 func externalName(name string) bool {
 	name = strings.ToLower(strings.TrimRight(name, "."))
-	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+	if ip, err := netip.ParseAddr(name); err == nil {
 		return ExternalIP(ip)
 	}
 	for _, internal := range internalNames {

@@ -1,6 +1,7 @@
 package identityproto
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -92,4 +93,44 @@ func (c *Claim) Supports(id protocol.ID) bool {
 		}
 	}
 	return false
+}
+
+// MarshalBinary is the claim as a peer book keeps it: the key (32 bytes), then
+// the modern message, unsigned if the claim is of the seed dialect.
+func (c *Claim) MarshalBinary() ([]byte, error) {
+	return append(bytes.Clone(c.Key.Bytes()), EncodeMessage(c)...), nil
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. It checks the form only: the
+// rules were applied when the claim came, VerifySignature can be asked again. Errors are *Error.
+func (c *Claim) UnmarshalBinary(b []byte) error {
+	if len(b) < tarikey.KeySize {
+		return fail(KindDecode, "a stored claim of %d bytes", len(b))
+	}
+	key, err := tarikey.ParsePublicKey(b[:tarikey.KeySize])
+	if err != nil {
+		return wrap(KindDecode, err)
+	}
+	m, err := decodeModern(b[tarikey.KeySize:])
+	if err != nil {
+		return err
+	}
+	out := Claim{Key: key, Features: Features(m.features), UserAgent: m.userAgent}
+	for _, raw := range m.addresses {
+		a, err := decodeAddress(raw)
+		if err != nil {
+			return err
+		}
+		out.Addresses = append(out.Addresses, a)
+	}
+	for _, p := range m.protocols {
+		out.Protocols = append(out.Protocols, protocol.ID(p))
+	}
+	if m.signature != nil {
+		if out.Signature, err = m.signature.parse(); err != nil {
+			return err
+		}
+	}
+	*c = out
+	return nil
 }

@@ -38,9 +38,11 @@ const (
 	KindOurs                          // our own claim cannot be sent
 )
 
-// bans holds the kinds that cost a peer more than the connection.
+// bans holds the kinds that cost a peer more than the connection. tari_comms
+// names a ban for a connection that ends early but never reaches it: that is
+// an I/O error there, and of the two ends of a simultaneous dial one closes like that.
 var bans = map[Kind]time.Duration{
-	KindTimeout: banShort, KindClosed: banShort, KindVersion: banShort,
+	KindTimeout: banShort, KindVersion: banShort,
 	KindTooLarge: banLong, KindDecode: banLong, KindProtocols: banLong, KindAddressCount: banLong,
 	KindUserAgentSize: banLong, KindShape: banLong, KindSignature: banLong,
 }

@@ -156,7 +156,7 @@ func TestRules(t *testing.T) {
 		{"unknown features", frameOf(message(func(c *Claim) { c.Features = 4 })), KindFeatures, 0},
 		{"no signature", frameOf(broken(func(c *Claim) { c.Signature = nil })), KindNoSignature, 0},
 		{"scalar not canonical", frameOf(badScalar), KindNoSignature, 0},
-		{"date before 1970", frameOf(broken(func(c *Claim) { c.Signature.UpdatedAt = time.Unix(-1, 0) })), KindNoSignature, 0},
+		{"date before 1970", frameOf(broken(func(c *Claim) { c.Signature.UpdatedAt = time.Unix(-1, 0) })), KindSignature, long},
 		{"another user agent", frameOf(broken(func(c *Claim) { c.UserAgent = "other" })), 0, 0}, // not covered by the signature
 		{"other features", frameOf(broken(func(c *Claim) { c.Features = 0 })), KindSignature, long},
 		{"other address", frameOf(broken(addrs("/ip4/1.2.3.5/tcp/18189"))), KindSignature, long},
@@ -167,6 +167,9 @@ func TestRules(t *testing.T) {
 		{"port 0", frameOf(message(addrs("/ip4/1.2.3.4/tcp/0"))), KindShape, long},
 		{"onion of version 2", frameOf(message(addrs("/onion/aaimaq4ygg2iegci:80"))), KindShape, long},
 		{"onion with a wrong checksum", frameOf(message(addrs("/onion3/aww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234"))), KindShape, long},
+		{"name with a slash", frameOf(appendBytes(message(nil), 1, []byte{54, 3, 'a', '/', 'b', 6, 1, 1})), KindShape, long},
+		{"name not UTF-8", frameOf(appendBytes(message(nil), 1, []byte{54, 1, 0xff, 6, 1, 1})), KindAddress, 0},
+		{"an empty name, which Rust takes and drops", frameOf(appendBytes(message(nil), 1, []byte{54, 0, 6, 1, 1})), KindAddress, 0},
 		{"onion with port 0", frameOf(appendBytes(message(nil), 1, onionPort0)), KindShape, long},
 		{"memory without port", frameOf(message(addrs("/memory/0"))), KindShape, long},
 		{"plain dns", frameOf(message(addrs("/dns/a.b/tcp/1"))), KindShape, long},
@@ -175,10 +178,11 @@ func TestRules(t *testing.T) {
 		{"no protobuf", frameOf([]byte{0xff}), KindDecode, long},
 		{"wrong wire type", frameOf([]byte{0x10 | 2, 0}), KindDecode, long},
 		{"user agent not UTF-8", frameOf(appendBytes(nil, 4, []byte{0xff})), KindDecode, long},
+		{"1024 bytes", frameOf(appendBytes(message(func(c *Claim) { c.UserAgent = "" }), 15, make([]byte, 1024-3-len(message(func(c *Claim) { c.UserAgent = "" }))))), 0, 0},
 		{"1025 bytes", frameOf(make([]byte, 1025)), KindTooLarge, long},
 		{"65535 bytes", frameOf(make([]byte, 65535)), KindTooLarge, long},
 		{"version 1", append([]byte{1}, frameOf(message(nil))[1:]...), KindVersion, short},
-		{"nothing", nil, KindClosed, short},
+		{"nothing", nil, KindClosed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			claim, err := Exchange(t.Context(), saying(c.frame), signed(t, nil), us.Public(), Rules{})

@@ -193,7 +193,7 @@ func DecodeMessage(message []byte, key tarikey.PublicKey, rules Rules, now time.
 
 func decodeModern(message []byte) (*modernMessage, error) {
 	var m modernMessage
-	err := eachField(message, func(f field) (err error) {
+	err := eachField(message, 0, func(f field) (err error) {
 		var b []byte
 		var n uint64
 		switch f.num {
@@ -225,7 +225,7 @@ func decodeModern(message []byte) (*modernMessage, error) {
 }
 
 func (s *modernSignature) decode(b []byte) error {
-	return eachField(b, func(f field) (err error) {
+	return eachField(b, 1, func(f field) (err error) {
 		var n uint64
 		switch f.num {
 		case 1:

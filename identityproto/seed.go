@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 const (
 	maxSeedMessage   = 16 << 10
 	maxSeedUserAgent = 100
-	maxSeedAddresses = 64
+	maxSeedAddresses = 64  // and as many protocols; the rest is not looked at
+	maxSeedAddress   = 512 // bytes of text; a longer one is none
 )
 
 // Substream is what ExchangeSubstream needs of a stream.
@@ -39,6 +41,9 @@ type Substream interface {
 // Nothing is signed: what the claim says beside the key is the word of the peer.
 // Errors are *Error and cost no ban, as in 0.8.1.
 func ExchangeSubstream(ctx context.Context, s Substream, ours *Claim, remote tarikey.PublicKey, rules Rules) (*Claim, error) {
+	if ours == nil || len(ours.Addresses) == 0 {
+		return nil, fail(KindOurs, "our claim names no address: peers of 2020 refuse such a claim")
+	}
 	stop := within(ctx, s, ExchangeTimeout)
 	err := tariproto.WriteFrame(s, encodeSeed(ours))
 	if err == nil {
@@ -95,7 +100,8 @@ func encodeSeed(c *Claim) []byte {
 func decodeSeed(message []byte, key tarikey.PublicKey, rules Rules) (*Claim, error) {
 	c := &Claim{Key: key}
 	var nodeID []byte
-	err := eachField(message, func(f field) (err error) {
+	seen := 0 // addresses, also those that are none
+	err := eachField(message, 0, func(f field) (err error) {
 		var b []byte
 		var n uint64
 		var text string
@@ -104,7 +110,10 @@ func decodeSeed(message []byte, key tarikey.PublicKey, rules Rules) (*Claim, err
 			nodeID, err = f.data()
 		case 2:
 			text, err = f.text()
-			if a, aerr := ma.NewMultiaddr(text); aerr == nil && len(c.Addresses) < maxSeedAddresses {
+			if seen++; err != nil || seen > maxSeedAddresses || len(text) > maxSeedAddress {
+				break
+			}
+			if a, err := ma.NewMultiaddr(text); err == nil {
 				c.Addresses = append(c.Addresses, a)
 			}
 		case 3:
@@ -133,9 +142,12 @@ func decodeSeed(message []byte, key tarikey.PublicKey, rules Rules) (*Claim, err
 		return r
 	}, cut(c.UserAgent, maxSeedUserAgent))
 	for _, a := range c.Addresses {
-		if !rules.AllowTestAddresses && !seedAddress(a) {
-			return nil, fail(KindNoAddress, "the claim holds %s, which no other machine can reach", quote(a.String()))
+		if err := checkSeedAddress(a, rules.AllowTestAddresses); err != nil {
+			return nil, unpunished(err)
 		}
+	}
+	if len(c.Addresses) == 0 {
+		return nil, fail(KindNoAddress, "the claim holds no address that can be read")
 	}
 	return c, nil
 }
@@ -147,25 +159,29 @@ func cut(s string, most int) string {
 	return s
 }
 
-// seedAddress says whether 0.8.1 takes an address in a claim: no loopback,
-// link-local, unspecified or memory address, and no port 0. Private ranges pass.
-func seedAddress(a ma.Multiaddr) bool {
-	if len(a) == 0 {
-		return false
+// checkSeedAddress says whether 0.8.1 takes an address in a claim: the shape is
+// the one of today without an onion address's checksum (and with onion of
+// version 2); loopback, link-local, unspecified and memory only in tests. Private ranges pass.
+func checkSeedAddress(a ma.Multiaddr, allowTest bool) error {
+	parts, ok := components(a.Bytes())
+	if !ok || len(parts) == 0 {
+		return fail(KindShape, "an address of a kind that no claim may hold")
 	}
-	switch a[0].Protocol().Code {
+	test := false
+	switch first := parts[0]; first.code {
+	case ma.P_ONION, ma.P_ONION3:
+		if len(parts) != 1 {
+			return fail(KindShape, "an onion address with something behind it")
+		}
+		return nil
 	case ma.P_MEMORY:
-		return false
+		test = true
 	case ma.P_IP4, ma.P_IP6:
-		ip, ok := ipOf(&a[0])
-		if !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
-			return false
-		}
+		ip, _ := netip.AddrFromSlice(first.value)
+		test = ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
 	}
-	for i := range a {
-		if a[i].Protocol().Code == ma.P_TCP && portOf(&a[i]) == 0 {
-			return false
-		}
+	if test && !allowTest {
+		return fail(KindNoAddress, "the claim holds an address that no other machine can reach")
 	}
-	return true
+	return checkShape(parts)
 }

@@ -54,7 +54,7 @@ func (c *Claim) VerifySignature(now time.Time) error {
 		return fail(KindNoSignature, "the claim is not signed")
 	}
 	if s.UpdatedAt.Unix() < 0 {
-		return fail(KindNoSignature, "the signature is dated before 1970")
+		return fail(KindSignature, "the signature is dated before 1970")
 	}
 	if err := c.Key.Verify(c.challenge(s.Nonce, s.Version, s.UpdatedAt), s.Signature); err != nil {
 		return wrap(KindSignature, err)

@@ -38,60 +38,38 @@ func limit(n, def int) int {
 // validate turns a modern message into a claim, check by check in the order of
 // tari_comms, since the first failure decides the ban.
 func (m *modernMessage) validate(key tarikey.PublicKey, rules Rules, now time.Time) (*Claim, error) {
-	if n, most := len(m.protocols), limit(rules.MaxProtocols, DefaultMaxProtocols); n > most {
-		return nil, fail(KindProtocols, "%d protocols, at most %d are allowed", n, most)
+	if err := m.checkSizes(rules); err != nil {
+		return nil, err
 	}
-	for _, p := range m.protocols {
-		if most := limit(rules.MaxProtocolSize, DefaultMaxProtocolSize); len(p) > most {
-			return nil, fail(KindProtocols, "a protocol id of %d bytes, at most %d are allowed", len(p), most)
-		}
+	if err := m.checkTexts(); err != nil {
+		return nil, err
 	}
-	mostAddresses := limit(rules.MaxAddresses, DefaultMaxAddresses)
-	if n := len(m.addresses); n > mostAddresses {
-		return nil, fail(KindAddressCount, "%d addresses, at most %d are allowed", n, mostAddresses)
-	}
-	if most := limit(rules.MaxUserAgent, DefaultMaxUserAgent); len(m.userAgent) > most {
-		return nil, fail(KindUserAgentSize, "a user agent of %d bytes, at most %d are allowed", len(m.userAgent), most)
-	}
-	if !printable(m.userAgent) {
-		return nil, fail(KindUserAgent, "the user agent %s is not printable ASCII", quote(m.userAgent))
-	}
-	c := &Claim{Key: key, Features: Features(m.features), UserAgent: m.userAgent}
-	for _, p := range m.protocols {
-		if !printable(string(p)) || strings.Contains(string(p), ",") {
-			return nil, fail(KindProtocolText, "the protocol id %s is not printable ASCII without comma", quote(string(p)))
-		}
-		c.Protocols = append(c.Protocols, protocol.ID(p))
-	}
-	// An address can be no multiaddr (not banned) or one of a forbidden shape
-	// (banned); the first kind is looked for in all addresses before the second.
-	var misshapen error
 	for _, raw := range m.addresses {
-		a, err := decodeAddress(raw)
-		switch {
-		case err == nil:
-			c.Addresses = append(c.Addresses, a)
-		case err.Kind == KindShape:
-			misshapen = err
-		default:
-			return nil, err
+		if _, ok := components(raw); !ok {
+			return nil, fail(KindAddress, "an address that is no multiaddr")
 		}
 	}
-	if c.Features&^FeatureNode != 0 {
-		return nil, fail(KindFeatures, "unknown feature bits 0x%x", uint32(c.Features&^FeatureNode))
+	if unknown := Features(m.features) &^ FeatureNode; unknown != 0 {
+		return nil, fail(KindFeatures, "unknown feature bits 0x%x", uint32(unknown))
 	}
-	sig, err := m.signature.parse()
+	signature, err := m.signature.parse()
 	if err != nil {
 		return nil, err
 	}
-	c.Signature = sig
-	if misshapen != nil {
-		return nil, misshapen
-	}
-	for _, a := range c.Addresses {
-		if err := CheckShape(a); err != nil {
+	c := &Claim{Key: key, Features: Features(m.features), UserAgent: m.userAgent, Signature: signature}
+	for _, raw := range m.addresses {
+		parts, _ := components(raw)
+		if err := checkShape(parts); err != nil {
 			return nil, err
 		}
+		a, err := decodeAddress(raw)
+		if err != nil {
+			return nil, err
+		}
+		c.Addresses = append(c.Addresses, a)
+	}
+	for _, p := range m.protocols {
+		c.Protocols = append(c.Protocols, protocol.ID(p))
 	}
 	if err := c.VerifySignature(now); err != nil {
 		return nil, err
@@ -99,24 +77,70 @@ func (m *modernMessage) validate(key tarikey.PublicKey, rules Rules, now time.Ti
 	return c, nil
 }
 
-// parse makes a signature of its wire form, or says that it is none.
+// checkSizes counts before anything is looked at.
+func (m *modernMessage) checkSizes(rules Rules) error {
+	if n, most := len(m.protocols), limit(rules.MaxProtocols, DefaultMaxProtocols); n > most {
+		return fail(KindProtocols, "%d protocols, at most %d are allowed", n, most)
+	}
+	for _, p := range m.protocols {
+		if most := limit(rules.MaxProtocolSize, DefaultMaxProtocolSize); len(p) > most {
+			return fail(KindProtocols, "a protocol id of %d bytes, at most %d are allowed", len(p), most)
+		}
+	}
+	if n, most := len(m.addresses), limit(rules.MaxAddresses, DefaultMaxAddresses); n > most {
+		return fail(KindAddressCount, "%d addresses, at most %d are allowed", n, most)
+	}
+	if n, most := len(m.userAgent), limit(rules.MaxUserAgent, DefaultMaxUserAgent); n > most {
+		return fail(KindUserAgentSize, "a user agent of %d bytes, at most %d are allowed", n, most)
+	}
+	return nil
+}
+
+// checkTexts looks at what will be shown to people, and at protocol ids, which
+// the Rust node stores with commas in between.
+func (m *modernMessage) checkTexts() error {
+	if !printable(m.userAgent) {
+		return fail(KindUserAgent, "the user agent %s is not printable ASCII", quote(m.userAgent))
+	}
+	for _, p := range m.protocols {
+		if !printable(string(p)) || strings.Contains(string(p), ",") {
+			return fail(KindProtocolText, "the protocol id %s is not printable ASCII without comma", quote(string(p)))
+		}
+	}
+	return nil
+}
+
+// Dates that the Rust node can hold (chrono's years -262143 to 262142), Unix seconds.
+const (
+	minDate = -8_334_601_228_800
+	maxDate = 8_210_266_876_799
+)
+
+// parse makes a signature of its wire form. What tari_comms only finds out when
+// it verifies the signature (a date before 1970, a nonce that is no point) is
+// KindSignature here too.
 func (s *modernSignature) parse() (*Signature, error) {
 	switch {
 	case s == nil:
 		return nil, fail(KindNoSignature, "the claim is not signed")
 	case s.version > 255:
 		return nil, fail(KindNoSignature, "signature version %d", s.version)
-	case s.updatedAt < 0:
-		return nil, fail(KindNoSignature, "the signature is dated before 1970")
-	case len(s.s) != 32:
-		return nil, fail(KindNoSignature, "a signature of %d bytes, not 32", len(s.s))
+	case s.updatedAt < minDate || s.updatedAt > maxDate:
+		return nil, fail(KindNoSignature, "the signature has no date")
+	case len(s.nonce) != tarikey.KeySize:
+		return nil, fail(KindNoSignature, "a nonce of %d bytes, not %d", len(s.nonce), tarikey.KeySize)
+	case len(s.s) != tarikey.KeySize:
+		return nil, fail(KindNoSignature, "a signature of %d bytes, not %d", len(s.s), tarikey.KeySize)
 	}
 	if _, err := tarikey.ParseSecretKey(s.s); errors.Is(err, tarikey.ErrNotCanonical) {
 		return nil, fail(KindNoSignature, "the signature's scalar is not canonical")
 	}
+	if s.updatedAt < 0 {
+		return nil, fail(KindSignature, "the signature is dated before 1970")
+	}
 	nonce, err := tarikey.ParsePublicKey(s.nonce)
 	if err != nil {
-		return nil, wrap(KindNoSignature, err)
+		return nil, wrap(KindSignature, err)
 	}
 	out := &Signature{Version: byte(s.version), UpdatedAt: time.Unix(s.updatedAt, 0).UTC()}
 	out.Nonce = nonce

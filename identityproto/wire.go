@@ -18,16 +18,22 @@ type field struct {
 var (
 	errFieldType = errors.New("a field has the wrong wire type")
 	errUTF8      = errors.New("a string is not UTF-8")
+	errNumber    = errors.New("a field has a number above 2^29-1")
+	errGroup     = errors.New("a group does not end, or nests too deeply")
 )
 
 // eachField walks a message. The decoder is written out, because what it takes
 // must be what prost takes on the Rust side: a known field of the wrong wire type is an
 // error there, while Go's generated code skips it.
-func eachField(b []byte, visit func(field) error) error {
+// depth is how many messages this one is inside of.
+func eachField(b []byte, depth int, visit func(field) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
 			return protowire.ParseError(n)
+		}
+		if num > protowire.MaxValidNumber {
+			return errNumber
 		}
 		b = b[n:]
 		f := field{num: num, typ: typ}
@@ -36,6 +42,11 @@ func eachField(b []byte, visit func(field) error) error {
 			f.varint, n = protowire.ConsumeVarint(b)
 		case protowire.BytesType:
 			f.bytes, n = protowire.ConsumeBytes(b)
+		case protowire.StartGroupType:
+			var err error
+			if n, err = skipGroup(num, b, depth+1); err != nil {
+				return err
+			}
 		default:
 			n = protowire.ConsumeFieldValue(num, typ, b)
 		}
@@ -48,6 +59,39 @@ func eachField(b []byte, visit func(field) error) error {
 		}
 	}
 	return nil
+}
+
+// maxDepth is how deep prost follows messages and groups into each other.
+const maxDepth = 100
+
+// skipGroup finds the end of a group, an old kind of field that nobody sends.
+func skipGroup(num protowire.Number, b []byte, depth int) (size int, err error) {
+	for {
+		inner, typ, n := protowire.ConsumeTag(b[size:])
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		size += n
+		switch {
+		case inner > protowire.MaxValidNumber:
+			return 0, errNumber
+		case typ == protowire.EndGroupType && inner == num:
+			return size, nil
+		case typ == protowire.EndGroupType || depth == maxDepth:
+			return 0, errGroup
+		case typ == protowire.StartGroupType:
+			n, err = skipGroup(inner, b[size:], depth+1)
+		default:
+			n = protowire.ConsumeFieldValue(inner, typ, b[size:])
+		}
+		if err != nil {
+			return 0, err
+		}
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		size += n
+	}
 }
 
 // data is the content of a length-delimited field.
