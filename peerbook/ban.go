@@ -120,14 +120,12 @@ func banCount(r *Record) int {
 // forgetBan drops the ban that ends first, other than the newcomer's, when
 // there are too many. b.change is held.
 func (b *Book) forgetBan(newcomer tarikey.PublicKey) error {
-	b.mu.RLock()
 	var first *Record
 	for key, r := range b.peers {
 		if key != newcomer && banCount(r) > 0 && (first == nil || r.Ban.Until.Before(first.Ban.Until)) {
 			first = r
 		}
 	}
-	b.mu.RUnlock()
 	if first == nil {
 		return nil
 	}

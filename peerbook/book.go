@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -43,18 +42,21 @@ type Book struct {
 	closeStore func() error // nil: the store is the caller's
 	corrupt    int          // records set aside when the book was opened
 
-	// One change at a time, from reading the old record to writing the new one,
-	// so that the store sees a record's versions in their order.
-	change sync.Mutex
-	closed bool
-	bans   int // records with a ban, expired or not
+	// One change at a time. What the store does not have yet waits in pending,
+	// encoded; nil is to be deleted.
+	change  sync.Mutex
+	closed  bool
+	bans    int // records with a ban, expired or not
+	pending map[tarikey.PublicKey][]byte
+	changes uint64 // how many there have been
 
+	// peers is written to with both change and mu held, so either is enough to
+	// read it. A Record in it is never changed, only replaced.
 	mu    sync.RWMutex
-	peers map[tarikey.PublicKey]*Record // each Record is never changed, only replaced
+	peers map[tarikey.PublicKey]*Record
 
-	written atomic.Uint64 // how many changes were handed to the store
-	syncing sync.Mutex
-	synced  uint64 // how many of them are on disk
+	flushing sync.Mutex
+	flushed  uint64 // how many changes are on disk
 }
 
 // Open opens the book in a folder, and makes both if there are none. If
@@ -77,7 +79,7 @@ func Open(dir string, cfg Config) (*Book, error) {
 func OpenOn(store ds.Datastore, cfg Config) (*Book, error) {
 	cfg.MaxPeers = cmp.Or(cfg.MaxPeers, defaultMaxPeers)
 	cfg.MaxBans = cmp.Or(cfg.MaxBans, defaultMaxBans)
-	b := &Book{cfg: cfg, store: store, peers: map[tarikey.PublicKey]*Record{}}
+	b := &Book{cfg: cfg, store: store, peers: map[tarikey.PublicKey]*Record{}, pending: map[tarikey.PublicKey][]byte{}}
 	ctx := context.Background()
 	if err := checkSchema(ctx, store); err != nil {
 		return nil, err
@@ -156,15 +158,16 @@ func (b *Book) load(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for changes under way and puts everything on disk.
+// Close puts everything on disk. Changes fail from here on.
 func (b *Book) Close() error {
 	b.change.Lock()
-	defer b.change.Unlock()
-	if b.closed {
+	closed, ticket := b.closed, b.changes
+	b.closed = true
+	b.change.Unlock()
+	if closed {
 		return nil
 	}
-	b.closed = true
-	err := b.syncTo(b.written.Load())
+	err := b.flush(ticket)
 	if b.closeStore != nil {
 		err = errors.Join(err, b.closeStore())
 	}
@@ -272,7 +275,8 @@ func (b *Book) Claimed(claim *identityproto.Claim, m Meeting) error {
 }
 
 // Dialed notes how dialing a peer at an address went. Peers and addresses that
-// the book does not know are ignored, and nothing is synced: it is statistics.
+// the book does not know are ignored. It is statistics: nothing is written but
+// with the next claim, ban or the like, and by Close.
 func (b *Book) Dialed(id peer.ID, addr ma.Multiaddr, took time.Duration, failure error) error {
 	key, err := tarikey.PublicKeyFromPeerID(id)
 	if err != nil {

@@ -1,13 +1,10 @@
 package peerbook
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,22 +15,6 @@ import (
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 )
-
-func (c *counting) Sync(ctx context.Context, prefix ds.Key) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.syncs++
-	return c.fail
-}
-
-func (c *counting) Put(ctx context.Context, k ds.Key, value []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fail != nil {
-		return c.fail
-	}
-	return c.Datastore.Put(ctx, k, value)
-}
 
 func TestClaimed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -281,22 +262,6 @@ func TestClosed(t *testing.T) {
 	get(t, b, 1)
 }
 
-func TestFailingStore(t *testing.T) {
-	store := &counting{Datastore: newStore()}
-	b := openOn(t, store, Config{})
-	broken := errors.New("disk full")
-	store.fail = broken
-	if err := b.Ban(id(1), time.Hour, "spam"); !errors.Is(err, broken) {
-		t.Errorf("Ban: %v", err)
-	}
-	if _, banned := b.Banned(id(1)); !banned {
-		t.Error("a ban that could not be written does not hold")
-	}
-	if err := b.Close(); !errors.Is(err, broken) {
-		t.Logf("Close: %v", err)
-	}
-}
-
 func TestLimitsOfRecords(t *testing.T) {
 	b := openOn(t, newStore(), Config{})
 	huge := unsigned(1, 1)
@@ -309,37 +274,6 @@ func TestLimitsOfRecords(t *testing.T) {
 	}
 	if _, ok := b.Get(id(1)); ok {
 		t.Error("a refused record is in the book")
-	}
-}
-
-// Many at once, and one sync may serve several of them, but nobody returns
-// before a sync that began after its write.
-func TestConcurrentUse(t *testing.T) {
-	const peers, rounds = 8, 30
-	store := &counting{Datastore: newStore()}
-	b := openOn(t, store, Config{})
-	var wg sync.WaitGroup
-	for n := range peers {
-		wg.Go(func() {
-			for i := range rounds {
-				c := unsigned(n, i)
-				if err := errors.Join(b.Claimed(c, Meeting{}), b.Dialed(id(n), addr(i), 0, nil), b.Ban(id(n), time.Duration(i+1)*time.Hour, fmt.Sprint(i))); err != nil {
-					t.Error(err)
-				}
-				b.List(nil)
-				b.Stats()
-				b.InterceptPeerDial(id(n))
-			}
-		})
-	}
-	wg.Wait()
-	if store.syncs == 0 || store.syncs > 2*peers*rounds {
-		t.Errorf("%d syncs for %d writes", store.syncs, 2*peers*rounds)
-	}
-	want := b.List(nil)
-	must(t, b.Close())
-	if got := openOn(t, store, Config{}).List(nil); len(got) != peers || !reflect.DeepEqual(got, want) {
-		t.Error("memory and store differ")
 	}
 }
 

@@ -20,6 +20,9 @@ func TestOpenAndReopen(t *testing.T) {
 		must(t, b.Claimed(claim(t, n, 1_700_000_000, n), Meeting{Network: "igor", Dialed: addr(n)}))
 	}
 	must(t, b.Ban(id(7), time.Hour, "spam"))
+	for n := range 50 { // these are written by Close, in one batch
+		must(t, b.Dialed(id(n), addr(n), time.Second, nil))
+	}
 	want := b.List(nil)
 	must(t, b.Close())
 

@@ -3,7 +3,6 @@ package peerbook
 import (
 	"encoding/binary"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -101,12 +100,4 @@ func sameAddrs(t testing.TB, r Record, want ...int) {
 	if !same {
 		t.Errorf("addresses %v, want %v", got, addrs(want...))
 	}
-}
-
-// counting is a datastore that counts, and fails when told to.
-type counting struct {
-	ds.Datastore
-	mu    sync.Mutex
-	syncs int
-	fail  error
 }
