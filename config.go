@@ -67,8 +67,8 @@ type Hooks struct {
 	// OnOffence: the peer broke the protocol in a way for which tari_comms bans it that long. Its connections are closed by us.
 	OnOffence func(p peer.ID, ban time.Duration, reason error)
 
-	// OnFailed: a connection failed before it was up. The peer is empty if its key was not known yet; the error is a
-	// *dialect.StageError, with the stages so far in Stages of a *UpgradeError.
+	// OnFailed: a connection failed between connect and ready. The peer is empty if its key was not known yet; the error is an
+	// *UpgradeError. That nobody answers at an address is only told to who dials.
 	OnFailed func(p peer.ID, dir network.Direction, addr ma.Multiaddr, err error)
 
 	// OnRefused: an inbound connection was closed before a byte was read.

@@ -2,7 +2,9 @@ package tari
 
 import (
 	"errors"
+	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +27,13 @@ func TestTwoHosts(t *testing.T) {
 		for _, addr := range []string{"/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0", "/memory/0"} {
 			t.Run(addr[1:4], func(t *testing.T) {
 				listen := []ma.Multiaddr{ma.StringCast(addr)}
+				if strings.HasPrefix(addr, "/ip6") {
+					l, err := net.Listen("tcp6", "[::1]:0")
+					if err != nil {
+						t.Skip("no IPv6 here")
+					}
+					l.Close()
+				}
 				claims := make(chan *identityproto.Claim, 1)
 				a := startHost(t, Config{Network: n, Listen: listen, UserAgent: "a/1"})
 				b := startHost(t, Config{Network: n, Listen: listen, UserAgent: "b/1", Hooks: Hooks{

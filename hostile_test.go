@@ -120,9 +120,15 @@ func (c *cutConn) Write(p []byte) (int, error) {
 func TestAPeerThatStopsHalfWay(t *testing.T) {
 	inEachDialect(t, func(t *testing.T, n dialect.Network) {
 		synctest.Test(t, func(t *testing.T) {
-			var offences atomic.Int32
+			var offences, atIdentity atomic.Int32
 			h := startHost(t, Config{Network: n, Limits: Limits{Handshakes: 1}, Hooks: Hooks{
 				OnOffence: func(peer.ID, time.Duration, error) { offences.Add(1) },
+				OnFailed: func(_ peer.ID, _ network.Direction, _ ma.Multiaddr, err error) {
+					var at *dialect.StageError
+					if errors.As(err, &at) && at.Stage == dialect.StageIdentity {
+						atIdentity.Add(1)
+					}
+				},
 			}})
 			for bytes := 0; ; bytes++ {
 				c := &cutConn{Conn: dialRaw(t, h), left: bytes}
@@ -155,7 +161,16 @@ func TestAPeerThatStopsHalfWay(t *testing.T) {
 					t.Fatalf("after %d bytes: dropped after %v", bytes, took)
 				}
 			}
-			t.Logf("%d offences", offences.Load())
+			if atIdentity.Load() < 50 {
+				t.Errorf("only %d cuts were in the identity exchange", atIdentity.Load())
+			}
+			want := atIdentity.Load() // who proves a key and says no more is shut out, in the modern dialect
+			if dialect.Of(n).String() != "modern" {
+				want = 0
+			}
+			if offences.Load() != want {
+				t.Errorf("%d offences, want %d", offences.Load(), want)
+			}
 		})
 	})
 }
@@ -196,7 +211,9 @@ func TestInboundCap(t *testing.T) {
 		h := startHost(t, Config{Limits: Limits{Inbound: 2, Handshakes: 1}})
 		a, b, c := startHost(t, Config{}), startHost(t, Config{}), startHost(t, Config{})
 		connect(t, a, h)
+		synctest.Wait() // the dialer is through a moment before the listener
 		connect(t, b, h)
+		synctest.Wait()
 		if err := c.Connect(testContext(t), infoOf(h)); err == nil {
 			t.Error("a third connection")
 		}

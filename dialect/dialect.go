@@ -61,7 +61,8 @@ const (
 const (
 	Budget        = 15 * time.Second // wire byte to identity
 	noiseLimit    = 12 * time.Second // 6 s a message, at most two received
-	identityLimit = 10 * time.Second
+	identityLimit = Budget           // the exchange itself keeps to 10 s, and says who was silent
+	localLimit    = 10 * time.Second // what does not depend on the peer
 )
 
 // StageTime is how long a stage took, and how it ended.

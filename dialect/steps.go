@@ -71,7 +71,7 @@ func (s *steps) admit() {
 	if s.us.Admit == nil {
 		return
 	}
-	s.step(StageAdmit, identityLimit, func(context.Context) (err error) {
+	s.step(StageAdmit, localLimit, func(context.Context) (err error) {
 		s.scope, err = s.us.Admit(s.session.Remote)
 		return err
 	})
@@ -79,7 +79,7 @@ func (s *steps) admit() {
 
 // muxer starts the substreams.
 func (s *steps) muxer(m network.Multiplexer) {
-	s.step(StageMuxer, identityLimit, func(context.Context) (err error) {
+	s.step(StageMuxer, localLimit, func(context.Context) (err error) {
 		s.session.MuxedConn, err = m.NewConn(s.conn, s.inbound, s.scope)
 		return err
 	})

@@ -1,0 +1,148 @@
+package tari
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tari-libp2p/tari-libp2p/dialect"
+)
+
+// dialBoth makes each host dial the other, whatever connection there is already.
+func dialBoth(t *testing.T, a, b *Host) {
+	t.Helper()
+	var done sync.WaitGroup
+	for _, pair := range [][2]*Host{{a, b}, {b, a}} {
+		from, to := pair[0], pair[1]
+		done.Go(func() {
+			if err := from.Connect(context.Background(), infoOf(to)); err != nil {
+				t.Errorf("connect: %v", err)
+			}
+		})
+	}
+	done.Wait()
+}
+
+func TestSimultaneousDialsLeaveTheSameConnection(t *testing.T) {
+	inEachDialect(t, func(t *testing.T, n dialect.Network) {
+		for range 10 {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := startHost(t, Config{Network: n}), startHost(t, Config{Network: n})
+				if b.PublicKey().NodeID().Compare(a.PublicKey().NodeID()) < 0 {
+					a, b = b, a // a is the lower
+				}
+				dialBoth(t, a, b)
+				synctest.Wait()
+				say(t, a, b.ID(), "over whichever is left")
+				say(t, b, a.ID(), "over whichever is left")
+				time.Sleep(2 * tieLinger)
+				synctest.Wait()
+				ca, cb := a.Network().ConnsToPeer(b.ID()), b.Network().ConnsToPeer(a.ID())
+				if len(ca) != 1 || len(cb) != 1 {
+					t.Fatalf("%d and %d connections", len(ca), len(cb))
+				}
+				if ca[0].Stat().Direction == cb[0].Stat().Direction {
+					t.Fatalf("both call it %v", ca[0].Stat().Direction)
+				}
+				say(t, a, b.ID(), "later")
+			})
+		}
+	})
+}
+
+// What was under way on the connection that loses arrives, and the connection of the lower node id stays.
+func TestTheLoserOfATieKeepsItsWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := startHost(t, Config{}), startHost(t, Config{})
+		if b.PublicKey().NodeID().Compare(a.PublicKey().NodeID()) < 0 {
+			a, b = b, a // a is the lower
+		}
+		connect(t, b, a) // will lose
+		s, err := b.NewStream(context.Background(), a.ID(), echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(s, "under way")
+
+		// a dials too, as if it had begun before b's connection was there.
+		addr := b.Addrs()[0]
+		raw, err := a.swarm.TransportForDialing(addr).Dial(context.Background(), addr, b.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // b has accepted it and breaks the tie; a's swarm does not know it
+		conns := b.Network().ConnsToPeer(a.ID())
+		if len(conns) != 2 {
+			t.Fatalf("%d connections", len(conns))
+		}
+		for _, c := range conns {
+			if loses := c.Stat().Direction == network.DirOutbound; c.IsClosed() != loses {
+				t.Errorf("%v: retired %v", c.Stat().Direction, c.IsClosed())
+			}
+		}
+		s.CloseWrite()
+		if got, err := io.ReadAll(s); err != nil || string(got) != "under way" {
+			t.Errorf("echo on the loser: %q, %v", got, err)
+		}
+		s.Close()
+		time.Sleep(tieLinger)
+		synctest.Wait()
+		conns = b.Network().ConnsToPeer(a.ID())
+		if len(conns) != 1 || conns[0].Stat().Direction != network.DirInbound {
+			t.Errorf("left: %v", conns)
+		}
+		raw.Close()
+	})
+}
+
+// deafConn stops reading at some point, until the end of the test.
+type deafConn struct {
+	net.Conn
+	deaf  atomic.Bool
+	hears chan struct{}
+}
+
+func (c *deafConn) Read(p []byte) (int, error) {
+	if c.deaf.Load() {
+		<-c.hears
+		return 0, io.EOF
+	}
+	return c.Conn.Read(p)
+}
+
+// Close gives a peer that does not read two seconds, and not the two minutes that a write may take. In real time: the swarm's Close
+// holds a mutex, which testing/synctest does not take for a reason to move its clock on.
+func TestShutdownWithADeafPeer(t *testing.T) {
+	inEachDialect(t, func(t *testing.T, n dialect.Network) {
+		h := startHost(t, Config{Network: n})
+		deaf := &deafConn{Conn: dialRaw(t, h), hears: make(chan struct{})}
+		s, err := dialect.Of(n).Upgrade(testContext(t), deaf, network.DirOutbound, stranger(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		defer close(deaf.hears)
+		eventually(t, "connected", func() bool { return len(h.Network().Peers()) == 1 })
+		deaf.deaf.Store(true)
+		out, err := h.NewStream(testContext(t), h.Network().Peers()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		out.Write(make([]byte, 1<<20))
+		start := time.Now()
+		h.Close()
+		took := time.Since(start)
+		t.Logf("Close took %v", took)
+		if took > patience {
+			t.Error("Close waited for the peer")
+		}
+	})
+}
