@@ -109,7 +109,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
 		return err
 	}
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater); err != nil {
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, newResolver(cfg.AllowTestAddresses)); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {

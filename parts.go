@@ -29,12 +29,13 @@ const (
 
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
 // private addresses.
-func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater) (*swarm.Swarm, error) {
+func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names *resolver) (*swarm.Swarm, error) {
 	options := []swarm.Option{
 		swarm.WithResourceManager(r),
 		swarm.WithDialTimeout(dialTimeout),
 		swarm.WithDialTimeoutLocal(dialTimeout),
 		swarm.WithDialRanker(rankAddresses),
+		swarm.WithMultiaddrResolver(names),
 		swarm.WithUDPBlackHoleSuccessCounter(nil),
 		swarm.WithIPv6BlackHoleSuccessCounter(nil),
 	}
