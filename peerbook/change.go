@@ -119,7 +119,7 @@ func writeAll(ctx context.Context, store ds.Datastore, records map[tarikey.Publi
 }
 
 func writeBatch(ctx context.Context, store ds.Datastore, keys []tarikey.PublicKey, records map[tarikey.PublicKey][]byte) error {
-	batch := ds.Batch(ds.NewBasicBatch(store))
+	batch := ds.NewBasicBatch(store)
 	if batching, ok := store.(ds.Batching); ok {
 		var err error
 		if batch, err = batching.Batch(ctx); err != nil {

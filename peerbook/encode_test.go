@@ -64,8 +64,10 @@ func TestRecordLayout(t *testing.T) {
 		`"something_new":{}}`))
 	want := &Record{
 		Key: key(1), Features: identityproto.FeatureNode, Protocols: []protocol.ID{"t/msg/0.1"}, UserAgent: "test/1", Network: "igor", Seed: true,
-		Addresses: []Address{{Addr: addr(1), Source: Configured, LastSeen: at(1_700_000_000_123), LastFail: at(5), Failure: "no", Attempts: 3,
-			Failures: 1, Took: 250 * time.Millisecond}},
+		Addresses: []Address{{
+			Addr: addr(1), Source: Configured, LastSeen: at(1_700_000_000_123), LastFail: at(5), Failure: "no", Attempts: 3,
+			Failures: 1, Took: 250 * time.Millisecond,
+		}},
 		Ban:     Ban{Until: at(1_800_000_000_000), Reason: "spam", Generation: 7},
 		AddedAt: at(1), LastSeen: at(2), Removed: at(3),
 	}

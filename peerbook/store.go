@@ -9,7 +9,7 @@ import (
 	badger4 "github.com/ipfs/go-ds-badger4"
 )
 
-// LockedError: another process has the book open.
+// LockedError says that another process has the book open.
 type LockedError struct{ Dir string }
 
 func (e *LockedError) Error() string {

@@ -85,7 +85,7 @@ func TestRefusedText(t *testing.T) {
 
 func TestSecretKeyStaysSecret(t *testing.T) {
 	k := newKey(t)
-	secrets := []string{fmt.Sprintf("%x", k.Bytes()), fmt.Sprintf("%X", k.Bytes()), fmt.Sprint(k.Bytes()), string(k.Bytes())}
+	secrets := []string{fmt.Sprintf("%x", k.Bytes()), fmt.Sprintf("%X", k.Bytes()), fmt.Sprintf("%d", k.Bytes()), string(k.Bytes())}
 	var out strings.Builder
 	holder := struct{ Key SecretKey }{k}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%t"} {
@@ -232,19 +232,19 @@ func TestNonceSurvivesBrokenRandomness(t *testing.T) {
 func TestAgreesWithAnotherLibrary(t *testing.T) {
 	for range 50 {
 		a, b := newKey(t), newKey(t)
-		s := ristretto255.NewScalar()
-		if err := s.Decode(a.Bytes()); err != nil {
+		s, err := ristretto255.NewScalar().SetCanonicalBytes(a.Bytes())
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ristretto255.NewElement().ScalarBaseMult(s).Encode(nil); !bytes.Equal(got, a.Public().Bytes()) {
+		if got := ristretto255.NewIdentityElement().ScalarBaseMult(s).Bytes(); !bytes.Equal(got, a.Public().Bytes()) {
 			t.Fatalf("public key %s, other library %x", a.Public(), got)
 		}
-		p := ristretto255.NewElement()
-		if err := p.Decode(b.Public().Bytes()); err != nil {
+		p, err := ristretto255.NewIdentityElement().SetCanonicalBytes(b.Public().Bytes())
+		if err != nil {
 			t.Fatal(err)
 		}
 		shared, err := a.DH(b.Public())
-		if want := p.ScalarMult(s, p).Encode(nil); err != nil || !bytes.Equal(shared[:], want) {
+		if want := p.ScalarMult(s, p).Bytes(); err != nil || !bytes.Equal(shared[:], want) {
 			t.Fatalf("DH %x, %v; other library %x", shared, err, want)
 		}
 		if back, err := b.DH(a.Public()); err != nil || back != shared {
@@ -271,8 +271,9 @@ func FuzzParsePublicKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		k, err := ParsePublicKey(data)
-		other := ristretto255.NewElement()
-		valid := other.Decode(data) == nil && other.Equal(ristretto255.NewIdentityElement()) == 0
+		identity := ristretto255.NewIdentityElement()
+		other, otherErr := ristretto255.NewIdentityElement().SetCanonicalBytes(data)
+		valid := otherErr == nil && other.Equal(identity) == 0
 		if (err == nil) != valid {
 			t.Fatalf("%x: %v, other library %v", data, err, valid)
 		}

@@ -67,8 +67,14 @@ func TestReadFrameTooLarge(t *testing.T) {
 		limit int
 		ok    bool
 	}{
-		{10, 10, true}, {11, 10, false}, {MaxFrame, 0, true}, {MaxFrame + 1, 0, false}, {MaxFrame + 1, -1, false},
-		{1 << 31, MaxFrame, false}, {math.MaxUint32, MaxFrame, false}, {math.MaxUint32, 10, false},
+		{10, 10, true},
+		{11, 10, false},
+		{MaxFrame, 0, true},
+		{MaxFrame + 1, 0, false},
+		{MaxFrame + 1, -1, false},
+		{1 << 31, MaxFrame, false},
+		{math.MaxUint32, MaxFrame, false},
+		{math.MaxUint32, 10, false},
 	} {
 		in := bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, c.size), "xy"...))
 		_, err := ReadFrame(in, nil, c.limit)
