@@ -155,7 +155,7 @@ func startRust(t testing.TB, e era, args ...string) *rustPeer {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("%s peer %s: last events:\n%s\nstderr:\n%s", e.name, filepath.Base(bin), p.lastEvents(30), stderr)
+			t.Logf("%s peer %s: last events:\n%s\nstderr:\n%s", e.name, filepath.Base(bin), p.lastEvents(15), stderr)
 		}
 	})
 
@@ -230,6 +230,13 @@ func (p *rustPeer) wait(what string, match func(event) bool) event {
 // test after patience, or when the peer is gone.
 func (p *rustPeer) waitFrom(from int, what string, match func(event) bool) event {
 	p.t.Helper()
+	ev, _ := p.next(from, what, match)
+	return ev
+}
+
+// next is waitFrom that also says where to go on.
+func (p *rustPeer) next(from int, what string, match func(event) bool) (event, int) {
+	p.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	gone := false
@@ -239,7 +246,7 @@ func (p *rustPeer) waitFrom(from int, what string, match func(event) bool) event
 			if match(p.events[from]) {
 				ev := p.events[from]
 				p.mu.Unlock()
-				return ev
+				return ev, from + 1
 			}
 		}
 		more := p.more
