@@ -231,19 +231,16 @@ func (r *record[T]) all() []T {
 	return append([]T(nil), r.items...)
 }
 
-// waitFor returns the n items from the given place on.
-func (r *record[T]) waitFor(t testing.TB, what string, from, n int) []T {
-	t.Helper()
+// reach waits for n items and says whether they came.
+func (r *record[T]) reach(n int) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
 		r.mu.Lock()
-		if len(r.items) >= from+n {
-			items := append([]T(nil), r.items[from:from+n]...)
+		if len(r.items) >= n {
 			r.mu.Unlock()
-			return items
+			return true
 		}
-		have := len(r.items) - from
 		if r.more == nil {
 			r.more = make(chan struct{})
 		}
@@ -253,7 +250,16 @@ func (r *record[T]) waitFor(t testing.TB, what string, from, n int) []T {
 		case <-more:
 			deadline.Reset(patience) // patience is for silence
 		case <-deadline.C:
-			t.Fatalf("%d of %d within %v: %s", have, n, patience, what)
+			return false
 		}
 	}
+}
+
+// waitFor returns the n items from the given place on.
+func (r *record[T]) waitFor(t testing.TB, what string, from, n int) []T {
+	t.Helper()
+	if !r.reach(from + n) {
+		t.Fatalf("%d of %d within %v: %s", r.len()-from, n, patience, what)
+	}
+	return r.all()[from : from+n]
 }
