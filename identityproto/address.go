@@ -42,7 +42,7 @@ func checkShape(parts []component) error {
 	switch first.code {
 	case ma.P_IP4, ma.P_IP6, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
 		if len(parts) != 2 || parts[1].code != ma.P_TCP || binary.BigEndian.Uint16(parts[1].value) == 0 {
-			return fail(KindShape, "an %s address without one TCP port", protocolName(first.code))
+			return fail(KindShape, "an address of the kind %s without exactly one TCP port", protocolName(first.code))
 		}
 		// Its text would read back as another address.
 		if isDNS(first.code) && bytes.IndexByte(first.value, '/') >= 0 {

@@ -259,7 +259,20 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestCancelled: it is not the peer's fault when our own time for the whole handshake ends, or we lose interest.
 func TestCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := Exchange(ctx, &half{Conn: a, in: bytes.NewReader(nil), silent: true}, signed(t, nil), us.Public(), Rules{})
+		if !errors.Is(err, context.Canceled) || kindOf(err) != KindIO || err.(*Error).BanFor() != 0 {
+			t.Errorf("got %v", err)
+		}
+	})
+
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
 		defer a.Close()

@@ -117,6 +117,8 @@ func ioError(ctx context.Context, err error, rules Rules) error {
 	switch {
 	case errors.As(err, &ours):
 		return ours
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &Error{Kind: KindIO, Detail: "given up", Err: ctx.Err()}
 	case ctx.Err() != nil:
 		return &Error{Kind: KindTimeout, Detail: "the time for the whole handshake is over", Err: ctx.Err()}
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -145,7 +147,15 @@ func EncodeFrame(c *Claim) ([]byte, error) {
 	}
 	m := EncodeMessage(c)
 	if len(m) > MaxMessage {
-		return nil, fail(KindOurs, "our claim has %d bytes, peers take %d: it lists too many protocols or addresses", len(m), MaxMessage)
+		addresses, protocols := 0, 0
+		for _, a := range c.Addresses {
+			addresses += len(a.Bytes())
+		}
+		for _, p := range c.Protocols {
+			protocols += len(p)
+		}
+		return nil, fail(KindOurs, "our claim has %d bytes, peers take %d: %d addresses have %d, %d protocol ids %d, the user agent %d",
+			len(m), MaxMessage, len(c.Addresses), addresses, len(c.Protocols), protocols, len(c.UserAgent))
 	}
 	frame := append(make([]byte, 0, 3+len(m)), MajorVersion, 0, 0)
 	binary.LittleEndian.PutUint16(frame[1:], uint16(len(m)))

@@ -13,10 +13,10 @@ type twist struct {
 }
 
 // address is a twist that puts one more address into a claim of at most four.
-func address(name string, make func(*Generator) []byte) twist {
+func address(name string, of func(*Generator) []byte) twist {
 	return twist{name: name, before: func(g *Generator, m *message) {
 		m.addresses = m.addresses[:min(4, len(m.addresses))]
-		m.addresses = slices.Insert(m.addresses, g.r.IntN(len(m.addresses)+1), make(g))
+		m.addresses = slices.Insert(m.addresses, g.r.IntN(len(m.addresses)+1), of(g))
 	}}
 }
 
