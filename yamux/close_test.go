@@ -59,6 +59,7 @@ func message(i int) string { return fmt.Sprintf("message %d %s", i, pattern(i, i
 // data: the kernel answers bytes that nobody reads with a reset.
 func TestCloseSendsAllMessages(t *testing.T) {
 	eachRule(t, func(t *testing.T, cfg Config) {
+		cfg.CloseTimeout = safety
 		a, b := tcpPair(t)
 		c, s := start(t, a, true, cfg), start(t, b, false, cfg)
 		st := open(t, c)
@@ -127,7 +128,7 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 func TestAcceptHoldsEndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, patient := range []bool{true, false} {
-			c, s := pair(t, Config{KeepAlive: -1})
+			c, s := pair(t, Config{KeepAlive: -1, CloseTimeout: 2 * time.Second})
 			a, b := open(t, c), open(t, c)
 			write(t, a, "for a reader")
 			write(t, b, "dropped")

@@ -20,7 +20,7 @@ import (
 // both roles, and between two of go-yamux, and compares what arrives on each
 // stream.
 func TestAgainstGoYamux(t *testing.T) {
-	ours := &Muxer{}
+	ours := &Muxer{Config{CloseTimeout: safety}}
 	pairs := map[string][2]network.Multiplexer{
 		"ours dials":  {ours, stock.DefaultTransport},
 		"stock dials": {stock.DefaultTransport, ours},
@@ -139,7 +139,7 @@ func (w inverter) Write(p []byte) (int, error) {
 // TestGoYamuxResets: resets with codes pass between both implementations.
 func TestGoYamuxResets(t *testing.T) {
 	a, b := tcpPair(t)
-	ours, err := (&Muxer{}).NewConn(a, false, nil)
+	ours, err := (&Muxer{Config{CloseTimeout: safety}}).NewConn(a, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

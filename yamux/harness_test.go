@@ -137,6 +137,7 @@ func pair(t *testing.T, cfg Config) (*Session, *Session) {
 func pairOver(t *testing.T, cfg Config, limit int) (*Session, *Session) {
 	t.Helper()
 	a, b := pipe(limit)
+	orDefault(&cfg.CloseTimeout, safety)
 	c, s := start(t, a, true, cfg), start(t, b, false, cfg)
 	t.Cleanup(func() {
 		var wg sync.WaitGroup
@@ -190,6 +191,9 @@ func checkTraffic(t *testing.T, b []byte, client bool) {
 			}
 			credit[h.stream] = initialWindow
 		}
+		if _, known := credit[h.stream]; !known && (h.stream%2 == 1) == client {
+			t.Errorf("stream %d was never announced", h.stream)
+		}
 		if h.kind == typeWindowUpdate && !h.has(flagRST) {
 			if credit[h.stream] += uint64(h.length); credit[h.stream] > 1<<32-1 {
 				t.Errorf("stream %d: credit %d overflows", h.stream, credit[h.stream])
@@ -214,10 +218,12 @@ type peer struct {
 func withPeer(t *testing.T, client bool, cfg Config) (*Session, *peer) {
 	t.Helper()
 	a, b := pipe(wide)
+	orDefault(&cfg.CloseTimeout, safety)
 	s := start(t, a, client, cfg)
 	t.Cleanup(func() {
 		b.Close()
 		s.Close()
+		checkTraffic(t, a.written(), client)
 	})
 	return s, &peer{t, b}
 }

@@ -1,13 +1,10 @@
 package yamux
 
 import (
-	"io"
-	"math"
 	"os"
 	"sync"
 	"time"
 
-	pool "github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
@@ -42,6 +39,7 @@ type Stream struct {
 	writeErr   error
 	writeLimit deadline
 
+	waits  bool // the writer wakes it when there is room; under the writer's lock
 	gone   bool // forgotten by the session
 	linger *time.Timer
 }
@@ -308,102 +306,4 @@ func (st *Stream) drained() {
 		st.s.drained()
 	}
 	st.maybeForget()
-}
-
-// expect takes n bytes off the window, before they are read.
-func (st *Stream) expect(n uint32) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if n > st.recvWindow {
-		return violation("data beyond the window")
-	}
-	st.recvWindow -= n
-	st.coming = n
-	return nil
-}
-
-// receive copies p for the reader. What comes after a FIN or RST is ignored.
-func (st *Stream) receive(p []byte) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.coming -= uint32(len(p))
-	if st.readClosed == nil && st.recvErr == nil && len(p) > 0 {
-		st.received.write(p)
-		st.readable.Broadcast()
-	}
-}
-
-// receiveChunk is receive for a chunk from the pool, which it takes over.
-func (st *Stream) receiveChunk(chunk []byte) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.coming -= uint32(len(chunk))
-	if st.readClosed != nil || st.recvErr != nil || len(chunk) == 0 {
-		pool.Put(chunk)
-		return
-	}
-	st.received.push(chunk)
-	st.readable.Broadcast()
-}
-
-// credited lets us send n more bytes.
-func (st *Stream) credited(n uint32) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if n > math.MaxUint32-st.credit {
-		return violation("window overflow")
-	}
-	st.credit += n
-	st.writable.Broadcast()
-	return nil
-}
-
-func (st *Stream) remoteFinished() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.cutReading(io.EOF)
-	st.maybeForget()
-}
-
-// remoteReset returns true if we had not answered on the stream.
-func (st *Stream) remoteReset(code network.StreamErrorCode) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.cutBoth(&network.StreamError{Remote: true, ErrorCode: code})
-	st.maybeForget()
-	return st.owed&flagACK != 0
-}
-
-// sessionEnded leaves what was received readable, and says so to the session.
-func (st *Stream) sessionEnded(err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.cutBoth(err)
-	if st.received.size > 0 {
-		st.holding = true
-		return
-	}
-	st.s.drained()
-	st.maybeForget()
-}
-
-func (st *Stream) cutReading(err error) {
-	if st.recvErr == nil {
-		st.recvErr = err
-		st.readable.Broadcast()
-	}
-}
-
-func (st *Stream) cutBoth(err error) {
-	st.cutReading(err)
-	if st.writeErr == nil {
-		st.writeErr = err
-	}
-	st.writable.Broadcast()
-}
-
-func (st *Stream) wakeWriter() {
-	st.mu.Lock()
-	st.writable.Broadcast()
-	st.mu.Unlock()
 }

@@ -44,15 +44,18 @@ type writer struct {
 	idle    chan struct{} // closed when stopped and nothing runs
 	unsent  bool          // something that had been queued was not written
 
+	loop  func()      // run; made once, so that starting it allocates nothing
 	stall *time.Timer // used by run only, as is
 	piece int         // what is written at a time
 }
 
 func newWriter(conn net.Conn, cfg Config, s *Session) *writer {
-	return &writer{
+	w := &writer{
 		conn: conn, timeout: cfg.WriteTimeout, session: s,
 		piece: maxPiece, openAt: -1, openMax: cfg.MaxMessage, idle: make(chan struct{}),
 	}
+	w.loop = w.run
+	return w
 }
 
 // control queues a frame without body. It never waits; callers bound it.
@@ -94,7 +97,10 @@ func (w *writer) data(st *Stream, flags uint16, body []byte) bool {
 		return false // the session's end wakes st
 	}
 	if len(w.pending) >= maxPending {
-		w.waiting = append(w.waiting, st)
+		if !st.waits {
+			st.waits = true
+			w.waiting = append(w.waiting, st)
+		}
 		return false
 	}
 	w.grow(headerSize + len(body))
@@ -152,7 +158,7 @@ func (w *writer) grow(n int) {
 func (w *writer) start() {
 	if !w.running {
 		w.running = true
-		go w.run() // ends when nothing is pending; the session waits for idle
+		go w.loop() // ends when nothing is pending; the session waits for idle
 	}
 }
 
@@ -167,6 +173,9 @@ func (w *writer) run() {
 		}
 		batch, waiting := w.pending, w.waiting
 		w.pending, w.waiting, w.replies, w.openAt = nil, nil, 0, -1
+		for _, st := range waiting {
+			st.waits = false
+		}
 		w.mu.Unlock()
 
 		for _, st := range waiting {
