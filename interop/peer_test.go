@@ -155,7 +155,7 @@ func startRust(t testing.TB, e era, args ...string) *rustPeer {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("%s peer %s: last events:\n%s\nstderr:\n%s", e.name, filepath.Base(bin), p.lastEvents(15), stderr)
+			t.Logf("%s peer %s: last events:\n%s\nstderr:\n%s", e.name, filepath.Base(bin), p.lastEvents(8), stderr)
 		}
 	})
 
