@@ -6,6 +6,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
@@ -16,7 +17,8 @@ const tieLinger = 2 * time.Second
 type ties struct{ mu sync.Mutex }
 
 // breakTie leaves one connection to a peer when both dialed each other at the same time. Both sides see the same two connections
-// and keep the one that the lower node id dialed. Of two in the same direction the newer stays: the peer gave up the older.
+// and keep the one that the lower node id dialed. Of two in the same direction the newer stays: the peer gave up the older. So it does
+// if the older is past its Session.StaleAfter.
 //
 // The loser takes no new streams of ours at once (Conn.IsClosed says so) and is closed after tieLinger, when what was under way has had
 // its time; closing it sends what was written before.
@@ -38,6 +40,11 @@ func (h *Host) breakTie(newer network.Conn) {
 func (h *Host) keepsOlder(older, newer network.Conn) bool {
 	dir := older.Stat().Direction
 	if dir == newer.Stat().Direction {
+		return false
+	}
+	var session *dialect.Session
+	age := newer.Stat().Opened.Sub(older.Stat().Opened)
+	if older.As(&session) && session.StaleAfter > 0 && age >= session.StaleAfter {
 		return false
 	}
 	remote, err := tarikey.PublicKeyFromPeerID(older.RemotePeer())

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -46,6 +47,9 @@ type Session struct {
 	Claim   *identityproto.Claim
 	Dialect Dialect
 	Stages  []StageTime // in the order they ran
+
+	// StaleAfter is the age from which peers of this dialect give a connection up for any newer one, whoever dialed; 0: never.
+	StaleAfter time.Duration
 }
 
 // Names of the stages. An upgrader adds StageWire, which is before the dialect.
@@ -78,8 +82,14 @@ type StageError struct {
 	Err   error
 }
 
-// Error names the stage unless the cause does.
-func (e *StageError) Error() string { return e.Stage + ": " + e.Err.Error() }
+// Error names the stage, once: most causes begin with it.
+func (e *StageError) Error() string {
+	cause := e.Err.Error()
+	if strings.HasPrefix(cause, e.Stage+": ") {
+		return cause
+	}
+	return e.Stage + ": " + cause
+}
 
 // Unwrap returns the cause.
 func (e *StageError) Unwrap() error { return e.Err }

@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -35,6 +36,9 @@ var seedNoise = noise.Params{Pattern: noise.IX}
 
 var seedMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Absolute}}
 
+// seedStaleAfter is from tari_comms 0.8: two connections of the same age are a tie, an old and a new one are a reconnect.
+const seedStaleAfter = 60 * time.Second
+
 func newSeed(n Network) Dialect { return seed{n} }
 
 func (d seed) String() string { return "seed" }
@@ -43,6 +47,7 @@ func (d seed) WireByte() byte { return d.network.WireByte }
 
 func (d seed) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction, us Local) (*Session, error) {
 	s := begin(ctx, d, conn, dir, us)
+	s.session.StaleAfter = seedStaleAfter
 	s.noise(seedNoise) //                                                1, 2
 	s.admit()
 	s.muxer(seedMuxer)                                                     // 3
