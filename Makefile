@@ -16,10 +16,6 @@ test: ## every test on a fresh machine: installs and builds what it needs
 test-long: ## everything, and each fuzz target for a minute
 	FUZZTIME=60s TARI_LIBP2P_LONG=1 scripts/test.sh
 
-.PHONY: generate
-generate: ## generate internal/pb from its .proto files
-	scripts/generate.sh
-
 .PHONY: fmt
 fmt: ## format the Go and Rust code
 	scripts/test.sh prepare

@@ -24,7 +24,6 @@ var arrows = map[string]string{
 	"tariproto":           "",
 	"yamux":               "",
 	"memnet":              "",
-	"internal/pb":         "",
 	"internal/transcript": "",
 
 	// for tests
@@ -32,7 +31,7 @@ var arrows = map[string]string{
 
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",
-	"identityproto": "tarikey tariproto internal/pb",
+	"identityproto": "tarikey tariproto",
 	"dialect":       "wiremode noise identityproto tariproto tarikey yamux",
 	"torsocks":      "",
 	"torctl":        "",
