@@ -20,10 +20,7 @@ import (
 
 // What a hostile peer needs: the stages of the modern dialect one by one, with
 // nothing checked. The facts stand here once more, apart from package dialect.
-var (
-	modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.comms.noise.prologue"), HashDH: true}
-	seedNoise   = noise.Params{Pattern: noise.IX}
-)
+var modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.comms.noise.prologue"), HashDH: true}
 
 const (
 	mainnetByte = 0x00

@@ -78,16 +78,16 @@ func TestSeedRestarts(t *testing.T) { restarts(t, seed, seedNet()) }
 // TestOneListener: both eras come to one port of ours, at the same time, and
 // each exchanges messages with it.
 func TestOneListener(t *testing.T) {
-	old, new := startRust(t, seed), startRust(t, modern)
+	then, now := startRust(t, seed), startRust(t, modern)
 	us := startOurs(t, tari.Config{Network: dialect.Mainnet, Accept: []dialect.Network{dialect.Ridcully}})
-	for _, rust := range []*rustPeer{old, new} {
+	for _, rust := range []*rustPeer{then, now} {
 		connect(t, us, rust, false)
 	}
-	for i, rust := range []*rustPeer{old, new, old, new} {
+	for i, rust := range []*rustPeer{then, now, then, now} {
 		toRust(t, us, rust, 10_000, uint64(i))
 		fromRust(t, us, rust, 10_000, uint64(i))
 	}
-	notBanned(t, us, new)
+	notBanned(t, us, now)
 }
 
 // TestWrongPairings: a host of one era and a peer of the other fail cleanly,
