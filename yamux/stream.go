@@ -120,6 +120,7 @@ func (st *Stream) afterRead() {
 		credit += st.growWindow()
 	}
 	st.updated = now
+	st.announce() // a SYN with a length would say something else
 	st.recvWindow += credit
 	st.s.w.control(header{typeWindowUpdate, st.takeOwed(), st.id, credit})
 }

@@ -327,3 +327,30 @@ func TestBuffer(t *testing.T) {
 		t.Errorf("10,000 single bytes take %d", memory)
 	}
 }
+
+// TestForwardPeer: a peer that sends on a stream of ours before we announced it
+// still gets its credit by a frame of its own.
+func TestForwardPeer(t *testing.T) {
+	for rule, window := range map[WindowRule]uint32{Additive: 0, Absolute: initialWindow} {
+		s, p := withPeer(t, true, Config{Window: rule})
+		st := open(t, s)
+		p.send(data(0, 1, strings.Repeat("x", initialWindow)), frame(typePing, flagSYN, 0, 1))
+		var updates []header
+		for {
+			h, _ := p.next()
+			if h.kind == typeWindowUpdate {
+				updates = append(updates, h)
+			}
+			if h.has(flagACK) { // the pong: all of the data is there
+				want(t, st, strings.Repeat("x", initialWindow))
+			}
+			if len(updates) == 2 {
+				break
+			}
+		}
+		if updates[0] != (header{typeWindowUpdate, flagSYN, 1, window}) ||
+			updates[1] != (header{typeWindowUpdate, 0, 1, initialWindow}) {
+			t.Errorf("%+v", updates)
+		}
+	}
+}
