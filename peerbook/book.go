@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type Book struct {
 	store      ds.Datastore
 	closeStore func() error // nil: the store is the caller's
 	corrupt    int          // records set aside when the book was opened
+	damaged    string       // the folder with what was set aside of a damaged store
 
 	// One change at a time. What the store does not have yet waits in pending,
 	// encoded; nil is to be deleted.
@@ -57,21 +59,6 @@ type Book struct {
 
 	flushing sync.Mutex
 	flushed  uint64 // how many changes are on disk
-}
-
-// Open opens the book in a folder, and makes both if there are none. If
-// another process has it open the error is a *LockedError.
-func Open(dir string, cfg Config) (*Book, error) {
-	store, err := openBadger(dir)
-	if err != nil {
-		return nil, err
-	}
-	b, err := OpenOn(store, cfg)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	b.closeStore = store.Close
-	return b, nil
 }
 
 // OpenOn opens the book on a datastore, which stays the caller's to close. It
@@ -209,17 +196,30 @@ func (b *Book) List(keep func(Record) bool) []Record {
 	return out
 }
 
+// Find returns the records whose public key or node id, in hexadecimal, begins
+// with prefix: what people type. The order is List's.
+func (b *Book) Find(prefix string) []Record {
+	prefix = strings.ToLower(prefix)
+	return b.List(func(r Record) bool {
+		return strings.HasPrefix(r.Key.String(), prefix) || strings.HasPrefix(r.NodeID().String(), prefix)
+	})
+}
+
 // Stats are a book's numbers.
 type Stats struct {
 	Peers   int // records, without removed ones
 	Banned  int // bans that hold now
 	Corrupt int // records set aside when the book was opened
+
+	// Damaged is the folder with the old store, if Open found it damaged and
+	// made a new one from the backup. Changes since the last Close may be lost.
+	Damaged string
 }
 
 // Stats counts.
 func (b *Book) Stats() Stats {
 	now := time.Now()
-	s := Stats{Corrupt: b.corrupt}
+	s := Stats{Corrupt: b.corrupt, Damaged: b.damaged}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, r := range b.peers {

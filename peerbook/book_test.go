@@ -213,6 +213,14 @@ func TestListIsOrderedAndFiltered(t *testing.T) {
 	if seeds := b.List(func(r Record) bool { return r.Seed }); len(seeds) != 10 {
 		t.Errorf("%d seeds", len(seeds))
 	}
+	for _, text := range []string{key(3).String(), strings.ToUpper(key(3).String()[:20]), key(3).NodeID().String(), key(3).NodeID().Short()} {
+		if found := b.Find(text); len(found) != 1 || found[0].Key != key(3) {
+			t.Errorf("Find(%q) = %d records", text, len(found))
+		}
+	}
+	if len(b.Find("")) != 20 || len(b.Find("x")) != 0 {
+		t.Error("Find takes no prefix for all, and nonsense for nothing")
+	}
 }
 
 func TestRoomForPeers(t *testing.T) {

@@ -8,7 +8,8 @@
 // configuration.
 //
 // All reads come from memory. What a peer claims and every change of a ban is
-// on disk when the call returns; statistics of dials follow with the next such
-// write. A record that does not decode is set aside and counted, and never
-// stops a start.
+// on disk when the call returns, so a call can take a disk's time; statistics
+// of dials follow with the next such write. A record that does not decode is
+// set aside and counted, and never stops a start; files that were damaged while
+// the book was closed are set aside too, and made anew from its backup.
 package peerbook

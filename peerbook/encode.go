@@ -98,7 +98,19 @@ func (s stamp) time() time.Time {
 // rounded is t as it comes back from disk.
 func rounded(t time.Time) time.Time { return toStamp(t).time() }
 
+// encodeRecord refuses what the next start would set aside.
 func encodeRecord(r *Record) ([]byte, error) {
+	data, err := marshalRecord(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := decodeRecord(r.Key, data); err != nil {
+		return nil, errors.New("peerbook: a record beyond the limits of the book")
+	}
+	return data, nil
+}
+
+func marshalRecord(r *Record) ([]byte, error) {
 	s := storedRecord{
 		Key: r.Key, Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network, Seed: r.Seed,
 		BannedUntil: toStamp(r.Ban.Until), BanReason: r.Ban.Reason, BanGeneration: r.Ban.Generation,
@@ -128,12 +140,7 @@ func encodeRecord(r *Record) ([]byte, error) {
 	}
 	out := append(make([]byte, 0, recordHeader+len(body)), recordVersion)
 	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
-	out = append(out, body...)
-	// Nothing is written that the next start would set aside.
-	if _, err := decodeRecord(r.Key, out); err != nil {
-		return nil, errors.New("peerbook: a record beyond the limits of the book")
-	}
-	return out, nil
+	return append(out, body...), nil
 }
 
 // decodeRecord refuses whatever encodeRecord cannot have written for this key.

@@ -1,12 +1,29 @@
 package peerbook
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4/options"
 	badger4 "github.com/ipfs/go-ds-badger4"
+)
+
+// A book's folder has
+//
+//	badger/      the engine's files
+//	peers.bak    every record, as of the last Close, or of the Open after a crash
+//	closed.json  size and checksum of the engine's files; only while the book is closed
+//	damaged-*/   engine's files that were found damaged, with the time in Unix milliseconds
+const (
+	engineName = "badger"
+	backupName = "peers.bak"
+	closedName = "closed.json"
+	asideName  = "damaged-"
 )
 
 // LockedError says that another process has the book open.
@@ -16,12 +33,117 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("peerbook: %s is in use by another process: stop it, or choose another folder", e.Dir)
 }
 
-// openBadger opens badger in sizes for a book of megabytes. Its defaults are
-// for gigabytes, and reserve several hundred megabytes of memory and disk.
-func openBadger(dir string) (*badger4.Datastore, error) {
+// DamagedError says that the files of the book are damaged and that there is
+// no backup to make new ones from. Nothing was changed.
+type DamagedError struct {
+	Dir string
+	Err error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("peerbook: the files in %s are damaged and there is no backup: move the folder away to start anew: %v", e.Dir, e.Err)
+}
+
+// Unwrap gives what was found.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Open opens the book in a folder, and makes both if there are none. If
+// another process has it open the error is a *LockedError.
+//
+// Files that were damaged while the book was closed are set aside and made
+// anew from the backup; Stats tells. Without one it is a *DamagedError.
+func Open(dir string, cfg Config) (*Book, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := openLocked(dir, cfg)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	closeEngine := b.closeStore
+	b.closeStore = func() error {
+		defer unlock()
+		if err := closeEngine(); err != nil {
+			return err // no closed.json: the next start looks closer
+		}
+		return errors.Join(writeBackup(dir, b.peers), writeClosed(dir))
+	}
+	return b, nil
+}
+
+func openLocked(dir string, cfg Config) (*Book, error) {
+	clean, err := checkClosed(dir)
+	var b *Book
+	if err == nil {
+		b, err = openEngine(dir, cfg)
+	}
+	if err == nil && len(b.peers) == 0 && b.corrupt == 0 && hasBackup(dir) && !clean {
+		// A manifest that is lost looks like a new book.
+		if records, bad := readBackup(dir); bad == nil && len(records) > 0 {
+			err = errors.Join(errDamaged, b.closeStore())
+		}
+	}
+	if isDamage(err) {
+		return rebuild(dir, cfg, err)
+	}
+	if err == nil && !clean {
+		if err = writeBackup(dir, b.peers); err != nil {
+			err = errors.Join(err, b.closeStore())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// rebuild sets the engine's files aside and fills new ones from the backup.
+func rebuild(dir string, cfg Config, why error) (*Book, error) {
+	records, err := readBackup(dir)
+	if err != nil {
+		return nil, &DamagedError{dir, why}
+	}
+	aside := filepath.Join(dir, fmt.Sprint(asideName, time.Now().UnixMilli()))
+	if err := os.Rename(filepath.Join(dir, engineName), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("peerbook: open: %w", err)
+	}
+	if err := os.Remove(filepath.Join(dir, closedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("peerbook: open: %w", err)
+	}
+	b, err := openEngine(dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	b.damaged = aside
+	for _, r := range records {
+		if err := b.replace(nil, r); err != nil {
+			return nil, errors.Join(err, b.closeStore())
+		}
+	}
+	if err := b.flush(b.changes); err != nil {
+		return nil, errors.Join(err, b.closeStore())
+	}
+	return b, nil
+}
+
+var errDamaged = errors.New("the engine's files are not what they were")
+
+// isDamage tells damage from a full disk, missing rights and the like.
+func isDamage(err error) bool {
+	var errno syscall.Errno
+	var locked *LockedError
+	var schema *SchemaError
+	return err != nil && !errors.As(err, &errno) && !errors.As(err, &locked) && !errors.As(err, &schema)
+}
+
+// openEngine opens the book on badger, in sizes for megabytes. Badger's
+// defaults are for gigabytes, and reserve hundreds of megabytes at once.
+func openEngine(dir string, cfg Config) (*Book, error) {
 	opts := badger4.DefaultOptions // a copy
 	opts.Options = opts.
 		WithMemTableSize(8 << 20).
@@ -33,13 +155,17 @@ func openBadger(dir string) (*badger4.Datastore, error) {
 		WithIndexCacheSize(0).
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
-	store, err := badger4.NewDatastore(dir, &opts)
-	switch {
-	case err == nil:
-		return store, nil
-	case strings.Contains(err.Error(), "Cannot acquire directory lock"): // badger has no error value for it
-		return nil, &LockedError{dir}
-	default:
+	store, err := badger4.NewDatastore(filepath.Join(dir, engineName), &opts)
+	if err != nil {
+		if strings.Contains(err.Error(), "Cannot acquire directory lock") { // badger has no error value for it
+			return nil, &LockedError{dir}
+		}
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
+	b, err := OpenOn(store, cfg)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	b.closeStore = store.Close
+	return b, nil
 }

@@ -1,0 +1,189 @@
+package peerbook
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
+)
+
+// The backup is
+//
+//	backupMagic ‖ number of records (4) ‖ for each: key (32) ‖ length (4) ‖ stored record
+//
+// with numbers in big endian. Every record has its own checksum.
+const backupMagic = "tari peerbook backup 1\n"
+
+// maxBackup bounds what a damaged count can make us expect.
+const maxBackup = 1 << 20
+
+func hasBackup(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, backupName))
+	return err == nil
+}
+
+func writeBackup(dir string, peers map[tarikey.PublicKey]*Record) error {
+	return writeFile(filepath.Join(dir, backupName), func(w io.Writer) error {
+		head := binary.BigEndian.AppendUint32([]byte(backupMagic), uint32(len(peers)))
+		if _, err := w.Write(head); err != nil {
+			return err
+		}
+		for key, r := range peers {
+			data, err := marshalRecord(r)
+			if err != nil {
+				return err
+			}
+			head := binary.BigEndian.AppendUint32(key.Bytes(), uint32(len(data)))
+			if _, err := w.Write(append(head, data...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readBackup gives all records or an error.
+func readBackup(dir string) ([]*Record, error) {
+	f, err := os.Open(filepath.Join(dir, backupName))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	head := make([]byte, len(backupMagic)+4)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	count := binary.BigEndian.Uint32(head[len(backupMagic):])
+	if string(head[:len(backupMagic)]) != backupMagic || count > maxBackup {
+		return nil, errRecord
+	}
+	var records []*Record
+	for range count {
+		record, err := readBackupRecord(r)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+func readBackupRecord(r io.Reader) (*Record, error) {
+	head := make([]byte, tarikey.KeySize+4)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	key, err := tarikey.ParsePublicKey(head[:tarikey.KeySize])
+	if err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(head[tarikey.KeySize:])
+	if size > maxRecord {
+		return nil, errRecord
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	return decodeRecord(key, data)
+}
+
+// closedFile is what closed.json knows of one of the engine's files.
+type closedFile struct {
+	Size int64  `json:"size"`
+	CRC  uint32 `json:"crc32c"`
+}
+
+func writeClosed(dir string) error {
+	files, err := engineFiles(dir)
+	if err != nil {
+		return fmt.Errorf("peerbook: close: %w", err)
+	}
+	return writeFile(filepath.Join(dir, closedName), func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(files)
+	})
+}
+
+// checkClosed compares the engine's files with what they were at the last
+// Close. Badger itself would leave damaged tables out without a word, or
+// panic. After a crash there is nothing to compare, and clean is false.
+func checkClosed(dir string) (clean bool, err error) {
+	path := filepath.Join(dir, closedName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("peerbook: open: %w", err)
+	}
+	var want map[string]closedFile
+	if err := json.Unmarshal(data, &want); err != nil {
+		return false, errDamaged
+	}
+	got, err := engineFiles(dir)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return false, errDamaged
+		}
+		return false, fmt.Errorf("peerbook: open: %w", err)
+	}
+	for name, file := range want {
+		if got[name] != file {
+			return false, errDamaged
+		}
+	}
+	// Once it is open the files change, and closed.json must not come back.
+	if err := errors.Join(os.Remove(path), syncDir(dir)); err != nil {
+		return false, fmt.Errorf("peerbook: open: %w", err)
+	}
+	return true, nil
+}
+
+// engineFiles reads all of badger's files.
+func engineFiles(dir string) (map[string]closedFile, error) {
+	dir = filepath.Join(dir, engineName)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]closedFile{}
+	for _, entry := range entries {
+		f, err := os.Open(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		sum := crc32.New(castagnoli)
+		size, err := io.Copy(sum, f)
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		files[entry.Name()] = closedFile{size, sum.Sum32()}
+	}
+	return files, nil
+}
+
+// writeFile puts a whole file in the place of another, or leaves that one.
+func writeFile(path string, content func(io.Writer) error) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("peerbook: %w", err)
+	}
+	w := bufio.NewWriter(f)
+	err = errors.Join(content(w), w.Flush())
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = errors.Join(os.Rename(path+".new", path), syncDir(filepath.Dir(path)))
+	}
+	if err != nil {
+		return fmt.Errorf("peerbook: %w", err)
+	}
+	return nil
+}
