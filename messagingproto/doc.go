@@ -15,7 +15,8 @@
 //
 // # What is promised
 //
-// Messages to one peer leave in the order in which Send was called. Send
+// Messages to one peer leave in the order in which Send was called, and arrive in
+// it as long as the connection stays the same. Send
 // returns nil when the message has been written to the stream; there is no
 // acknowledgement in the protocol, so a connection that dies afterwards can
 // still lose it. A message whose write was interrupted is written once more on

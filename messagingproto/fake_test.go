@@ -217,7 +217,14 @@ func (s *fakeStream) Close() error {
 	return s.CloseWrite()
 }
 
+// Reset loses what the other end has not read yet, but for streams that were told
+// to fail: those let their bytes through first.
 func (s *fakeStream) Reset() error {
+	s.out.mu.Lock()
+	if s.out.left < 0 {
+		s.out.buf = nil
+	}
+	s.out.mu.Unlock()
 	s.in.fail(network.ErrReset)
 	s.out.fail(network.ErrReset)
 	return nil

@@ -89,6 +89,7 @@ func TestReceiveBeforeReset(t *testing.T) {
 		r := newReceiver(t)
 		s := r.open(tariproto.Messaging)
 		s.Write(append(frame("whole"), 0, 0, 0, 5, 'h'))
+		synctest.Wait()
 		s.Reset()
 		synctest.Wait()
 		if got := r.in.all(); !slices.Equal(got, []string{"whole"}) {

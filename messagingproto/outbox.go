@@ -133,6 +133,15 @@ func (o *outbox) drop(stream network.Stream) {
 	o.changeStream(nil)
 }
 
+// leave ends the stream after what was written to it: a host that broke a tie
+// between two connections still sends what is under way on the loser.
+func (o *outbox) leave(stream network.Stream) {
+	stream.Close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.changeStream(nil)
+}
+
 // run writes until nothing is left to write.
 func (o *outbox) run() {
 	defer o.service.work.Done()
@@ -168,9 +177,9 @@ func (o *outbox) more() bool {
 	return false
 }
 
-// ready returns the stream to write to. It opens one if there is none or if the
-// connection of the one we had is gone: connect and open, and once more if that
-// fails.
+// ready returns the stream to write to. It opens one if there is none, or if the
+// connection of the one we had takes nothing more: connect and open, and once
+// more if that fails.
 func (o *outbox) ready() (network.Stream, error) {
 	o.mu.Lock()
 	stream := o.stream
@@ -179,7 +188,7 @@ func (o *outbox) ready() (network.Stream, error) {
 		if !stream.Conn().IsClosed() {
 			return stream, nil
 		}
-		o.drop(stream)
+		o.leave(stream)
 	}
 	s := o.service
 	if err := pause(s.ctx, o.failures); err != nil {

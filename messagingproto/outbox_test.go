@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -490,6 +491,39 @@ func TestIdleEndsWhileWriting(t *testing.T) {
 		}
 		if n := f.hosts["a"].opens; n != 1 {
 			t.Errorf("%d streams", n)
+		}
+	})
+}
+
+// The connection lost a tie: it takes nothing more, but what was written to it
+// still arrives.
+func TestConnectionRetires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		var streams []*fakeStream
+		f.hosts["a"].opened = func(_ int, s *fakeStream) { streams = append(streams, s) }
+		var handed atomic.Int32
+		in.before = func() {
+			if handed.Add(1) == 1 {
+				time.Sleep(time.Second) // the rest is under way meanwhile
+			}
+		}
+		for i := range 4 {
+			if i == 3 {
+				streams[0].conn.mu.Lock()
+				streams[0].conn.closed = true
+				streams[0].conn.mu.Unlock()
+			}
+			if err := a.Send(t.Context(), "b", fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := in.all(); len(got) != 4 {
+			t.Errorf("arrived: %q", got)
+		}
+		if len(streams) != 2 {
+			t.Errorf("%d streams", len(streams))
 		}
 	})
 }
