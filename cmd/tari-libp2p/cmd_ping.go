@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/node"
+)
+
+func (a *app) pingCommand() *cobra.Command {
+	var (
+		count   int
+		timeout time.Duration
+	)
+	ping := &cobra.Command{
+		Use:   "ping PUBKEY::ADDRESS[::ADDRESS…]",
+		Short: "Go through every stage of a connection to a peer, with times",
+		Long: "Go through every stage of a connection to a peer, with a throw-away identity: connect, wire byte, Noise,\n" +
+			"identity, yamux, round trip. It needs no set-up and leaves nothing behind. On failure it names the stage.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPeer(args[0], true); err != nil {
+				return err
+			}
+			peer, err := tari.ParseAddress(args[0])
+			if err != nil {
+				return err
+			}
+			network, err := networkByName(a.options.network)
+			if err != nil {
+				return err
+			}
+			if count < 1 || timeout <= 0 {
+				return usagef("--count and --timeout must be above 0")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			stage := a.printStage
+			if a.json {
+				stage = func(node.Stage) {}
+			}
+			pong, err := node.Ping(ctx, network, peer, count, stage)
+			return a.pong(pong, err)
+		},
+	}
+	a.options.networkFlag(ping)
+	ping.Flags().IntVar(&count, "count", 1, "`number` of round trips")
+	ping.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
+	return ping
+}
+
+// pong shows the end of a ping. In JSON the answer is one object, failed or not.
+func (a *app) pong(pong node.Pong, err error) error {
+	if a.json {
+		if err == nil {
+			return a.out.json(pong)
+		}
+		failure := node.FailureOf(err)
+		if err := a.out.json(struct {
+			node.Pong
+			*node.Failure
+		}{pong, failure}); err != nil {
+			return err
+		}
+		return reported{failure}
+	}
+	if pong.UserAgent != "" {
+		a.out.printf("\nagent        %s\n", quote(pong.UserAgent))
+		a.out.printf("features     %s\n", none(pong.Features))
+		a.out.printf("protocols    %s\n", none(strings.Join(pong.Protocols, " ")))
+		a.out.printf("addresses    %s\n", none(strings.Join(pong.Addresses, " ")))
+	}
+	return err
+}
+
+func (a *app) printStage(s node.Stage) {
+	mark, text := "ok", s.Detail
+	if s.Error != "" {
+		mark, text = "FAILED", s.Error
+	}
+	took := (time.Duration(s.TookUS) * time.Microsecond).Round(10 * time.Microsecond)
+	a.out.printf("%-12s %-7s %9s  %s\n", s.Name, mark, took, strings.ReplaceAll(text, "\n", "; "))
+}

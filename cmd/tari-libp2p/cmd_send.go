@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tari-libp2p/tari-libp2p/node"
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
+)
+
+func (a *app) sendCommand() *cobra.Command {
+	var timeout time.Duration
+	send := &cobra.Command{
+		Use:   "send PUBKEY::ADDRESS TEXT|-",
+		Short: "Send one message; \"-\" reads it from standard input",
+		Long: "Send one message to a peer, over the running node if there is one.\n" +
+			"Exit code 0 means that the peer's side of the connection could take every byte. Tari's\n" +
+			"messaging has no receipt: whether the peer's software used the message, nobody tells.",
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPeer(args[0], false); err != nil {
+				return err
+			}
+			message, err := a.message(args[1])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			open := func(cfg node.Config) (*node.Node, error) { return node.Start(ctx, cfg) }
+			var sent node.Sent
+			err = a.withNode(ctx, open, func(c *node.Client) (err error) {
+				sent, err = c.Send(ctx, args[0], message)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.show(sent, func() {
+				a.out.printf("sent %s to %s in %d ms\n", bytesText(sent.Bytes), sent.Peer, sent.ElapsedMS)
+			})
+		},
+	}
+	a.options.folderFlags(send)
+	a.options.dialFlags(send)
+	send.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
+	return send
+}
+
+// message is the argument itself, or all of standard input for "-".
+func (a *app) message(arg string) ([]byte, error) {
+	if arg != "-" {
+		return []byte(arg), nil
+	}
+	message, err := io.ReadAll(io.LimitReader(a.stdin, tariproto.MaxFrame+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
+	if len(message) > tariproto.MaxFrame {
+		return nil, usagef("the message is longer than %d bytes", tariproto.MaxFrame)
+	}
+	return message, nil
+}
+
+func bytesText(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

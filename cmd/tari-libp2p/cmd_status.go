@@ -1,0 +1,52 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tari-libp2p/tari-libp2p/node"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "How our node is: running or not, its addresses and connections",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
+				s, err := c.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.show(s, func() { a.printStatus(s) })
+			})
+		},
+	}
+	a.options.folderFlags(status)
+	return status
+}
+
+func (a *app) printStatus(s node.Status) {
+	running := "not running"
+	if s.Running {
+		running = "running for " + (time.Duration(s.UptimeSec) * time.Second).String()
+	}
+	a.out.printf("node         %s\n", running)
+	a.out.printf("network      %s", s.Network)
+	if len(s.Accepts) > 1 {
+		a.out.printf(" (accepts %s)", strings.Join(s.Accepts, ", "))
+	}
+	a.out.printf("\npublic key   %s\n", s.PublicKey)
+	a.out.printf("node id      %s\n", s.NodeID)
+	a.out.printf("data folder  %s\n", s.DataDir)
+	a.out.printf("peers known  %d\n", s.Peers)
+	for _, addr := range s.Addresses {
+		a.out.printf("address      %s\n", addr)
+	}
+	for _, c := range s.Connections {
+		a.out.printf("connection   %s %s %s %s, %s, for %s\n", c.Direction, c.Peer, c.Address, c.Dialect,
+			quote(c.UserAgent), time.Duration(c.AgeSec)*time.Second)
+	}
+}

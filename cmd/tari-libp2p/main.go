@@ -1,0 +1,31 @@
+// Command tari-libp2p is a Tari node and its tools: run it, ping another, send a message, look into a peer book.
+//
+//	tari-libp2p run                        a node
+//	tari-libp2p ping PUBKEY::ADDRESS       every stage of one connection, with its time
+//	tari-libp2p demo                       two nodes in one process, offline
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, out: &printer{w: stdout}, err: &printer{w: stderr}}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	return a.report(root.ExecuteContext(ctx))
+}

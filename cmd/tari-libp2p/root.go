@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tari-libp2p/tari-libp2p/node"
+)
+
+// Exit codes, documented in docs/cli.md.
+const (
+	exitOK             = 0
+	exitOther          = 1
+	exitUsage          = 2
+	exitUnreachable    = 3
+	exitAuthentication = 4
+	exitRefused        = 5
+	exitTimeout        = 6
+)
+
+// app is what all commands share.
+type app struct {
+	stdin    io.Reader
+	out, err *printer
+	json     bool
+	options  options
+	started  bool // a command's own code has begun: errors are no longer about usage
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tari-libp2p",
+		Short: "A Tari node on go-libp2p's swarm, and its tools",
+		Long: "A Tari node on go-libp2p's swarm, and its tools.\n\n" +
+			"Start one with \"tari-libp2p run\", look at it offline with \"tari-libp2p demo\", or go through\n" +
+			"the stages of a connection to somebody else's with \"tari-libp2p ping PUBKEY::ADDRESS\".",
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON: one object, or one a line for what goes on")
+	root.AddCommand(
+		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
+		a.identityCommand(), a.peersCommand(), a.statusCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// report prints the error that a command ended with, if any, and gives the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var known reported
+	if errors.As(err, &known) {
+		return exitCode(known.Kind)
+	}
+	failure := node.FailureOf(err)
+	if !a.started || errors.As(err, new(usageError)) {
+		failure = &node.Failure{Kind: node.FailUsage, Text: err.Error()}
+	}
+	if a.json {
+		if err := a.out.json(failure); err != nil {
+			return exitOther
+		}
+	} else {
+		a.err.printf("tari-libp2p: %s\n", oneLine(failure))
+	}
+	return exitCode(failure.Kind)
+}
+
+func exitCode(kind node.FailureKind) int {
+	switch kind {
+	case node.FailUsage:
+		return exitUsage
+	case node.FailUnreachable:
+		return exitUnreachable
+	case node.FailAuthentication:
+		return exitAuthentication
+	case node.FailRefused:
+		return exitRefused
+	case node.FailTimeout:
+		return exitTimeout
+	default:
+		return exitOther
+	}
+}
+
+// usageError is a fault of the command line that a command found itself.
+type usageError struct{ error }
+
+// reported is an error that was printed already.
+type reported struct{ *node.Failure }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// show prints v as JSON, or lets text print it.
+func (a *app) show(v any, text func()) error {
+	if a.json {
+		return a.out.json(v)
+	}
+	text()
+	return nil
+}
+
+// withNode runs f with a client of the node in the data folder, running or not.
+func (a *app) withNode(ctx context.Context, open func(node.Config) (*node.Node, error), f func(*node.Client) error) error {
+	cfg, err := a.options.config()
+	if err != nil {
+		return err
+	}
+	client, err := node.Reach(ctx, cfg.DataDir, func() (*node.Node, error) { return open(cfg) })
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(client), client.Close())
+}

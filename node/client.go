@@ -1,0 +1,158 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+)
+
+// reachTime is how long Reach waits for a folder that another short command holds, or for a node that is starting.
+const reachTime = 5 * time.Second
+
+// Client asks a node, or the data folder of one that does not run, through the same requests. Safe for concurrent use.
+type Client struct {
+	http *http.Client
+	node *Node // that we opened ourselves, or nil
+}
+
+// Reach gives a Client for the data folder dir: over the control socket while a node runs there, and otherwise by
+// open, whose Node the Client closes. While another process holds the folder but does not answer, Reach tries again
+// for 5 s, then returns the *peerbook.LockedError.
+func Reach(ctx context.Context, dir string, open func() (*Node, error)) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	for {
+		if c := dialControl(ctx, dir); c != nil {
+			return c, nil
+		}
+		n, err := open()
+		if err == nil {
+			return &Client{http: &http.Client{Transport: direct{controlHandler(n)}}, node: n}, nil
+		}
+		var locked *peerbook.LockedError
+		if !errors.As(err, &locked) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// dialControl is nil if nobody answers on the control socket of dir.
+func dialControl(ctx context.Context, dir string) *Client {
+	path, err := socketPath(dir)
+	if err != nil {
+		return nil
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil
+	}
+	conn.Close()
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Close ends the node that Reach opened, if it did; its unsent messages are flushed, and an error says if that failed.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	if c.node != nil {
+		return c.node.Close()
+	}
+	return nil
+}
+
+// Status tells how the node is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", "", nil)
+}
+
+// Identity tells who the node is.
+func (c *Client) Identity(ctx context.Context) (IdentityInfo, error) {
+	return call[IdentityInfo](ctx, c, http.MethodGet, "/v1/identity", "", nil)
+}
+
+// Peers lists the peer book.
+func (c *Client) Peers(ctx context.Context) (PeerList, error) {
+	return call[PeerList](ctx, c, http.MethodGet, "/v1/peers", "", nil)
+}
+
+// AddPeer puts PUBKEY::ADDR[::ADDR] into the peer book.
+func (c *Client) AddPeer(ctx context.Context, peer string) (PeerInfo, error) {
+	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", peer, nil)
+}
+
+// Send sends message to PUBKEY::ADDR[::ADDR], or to PUBKEY alone if the book knows an address.
+func (c *Client) Send(ctx context.Context, peer string, message []byte) (Sent, error) {
+	return call[Sent](ctx, c, http.MethodPost, "/v1/send", peer, message)
+}
+
+// call makes one request. A failure that the node reports is a *Failure.
+func call[T any](ctx context.Context, c *Client, method, path, peer string, body []byte) (answer T, err error) {
+	target := "http://node" + path
+	if peer != "" {
+		target += "?peer=" + url.QueryEscape(peer)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return answer, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return answer, fmt.Errorf("node: control: %w", ctx.Err())
+		}
+		return answer, fmt.Errorf("node: control: %w", errors.Unwrap(err))
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		failure := new(Failure)
+		if json.NewDecoder(response.Body).Decode(failure) != nil || failure.Text == "" {
+			return answer, fmt.Errorf("node: control: %s", response.Status)
+		}
+		return answer, failure
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("node: control: answer: %w", err)
+	}
+	return answer, nil
+}
+
+// direct serves requests in this process, so that a folder without a running node gives the same answers.
+type direct struct{ handler http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := &recorded{header: make(http.Header), status: http.StatusOK}
+	d.handler.ServeHTTP(answer, r)
+	return &http.Response{
+		StatusCode: answer.status,
+		Status:     http.StatusText(answer.status),
+		Header:     answer.header,
+		Body:       io.NopCloser(&answer.body),
+		Request:    r,
+	}, nil
+}
+
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *recorded) Header() http.Header         { return a.header }
+func (a *recorded) WriteHeader(status int)      { a.status = status }
+func (a *recorded) Write(p []byte) (int, error) { return a.body.Write(p) }

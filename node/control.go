@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
+)
+
+// Limits of the control API, our choice. It serves one user's commands, not the network.
+const (
+	controlName        = "control.sock"
+	controlConnections = 16               // at a time; more wait
+	controlHeaderBytes = 16 << 10         // method, path, headers
+	controlHeaderTime  = 5 * time.Second  // to send them
+	controlRequestTime = 5 * time.Minute  // for a whole request and its answer
+	controlIdleTime    = 30 * time.Second // between requests of one connection
+	controlCloseTime   = time.Second      // for running requests to end when the node closes
+	maxSocketPath      = 103              // macOS and the BSDs; Linux takes 107
+)
+
+// controlServer serves the API of a folder, or of the node that runs in it, on a Unix socket that only its user can open.
+type controlServer struct {
+	http *http.Server
+	done chan error
+}
+
+// serveControl listens on control.sock in dir. The caller owns dir, so a socket that is there was left by a process
+// that died.
+func serveControl(dir string, handler http.Handler) (*controlServer, error) {
+	path, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("node: control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("node: control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("node: control socket: %w", err)
+	}
+	s := &controlServer{done: make(chan error, 1)}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: controlHeaderTime,
+		ReadTimeout:       controlRequestTime,
+		WriteTimeout:      controlRequestTime,
+		IdleTimeout:       controlIdleTime,
+		MaxHeaderBytes:    controlHeaderBytes,
+	}
+	go func() { s.done <- s.http.Serve(netutil.LimitListener(listener, controlConnections)) }()
+	return s, nil
+}
+
+// Close lets running requests end, for at most controlCloseTime, then cuts them, and removes the socket.
+func (s *controlServer) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), controlCloseTime)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+	if err := <-s.done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("node: control socket: %w", err)
+	}
+	return nil
+}
+
+// socketPath is the control socket of dir, relative to the working directory if only that is short enough for a Unix
+// socket.
+func socketPath(dir string) (string, error) {
+	path := filepath.Join(dir, controlName)
+	if len(path) <= maxSocketPath {
+		return path, nil
+	}
+	if wd, err := os.Getwd(); err == nil {
+		if abs, err := filepath.Abs(path); err == nil {
+			if rel, err := filepath.Rel(wd, abs); err == nil && len(rel) <= maxSocketPath {
+				return rel, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("node: %s is %d bytes long and a Unix socket may have %d: choose a shorter data folder", path, len(path), maxSocketPath)
+}
+
+// controlHandler answers the control API for a node or, when n.Host is nil, for a data folder without one:
+//
+//	GET  /v1/status              → Status
+//	GET  /v1/identity            → IdentityInfo
+//	GET  /v1/peers               → PeerList
+//	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
+//	POST /v1/send?peer=P  body   → Sent           the message, at most 8 MiB
+//
+// An error is a Failure in JSON, with an HTTP status to match.
+func controlHandler(n *Node) http.Handler {
+	mux := http.NewServeMux()
+	handle(mux, "GET /v1/status", func(*http.Request) (any, error) { return n.Status() })
+	handle(mux, "GET /v1/identity", func(*http.Request) (any, error) { return n.IdentityInfo(), nil })
+	handle(mux, "GET /v1/peers", func(r *http.Request) (any, error) { return n.ListPeers(r.Context()) })
+	handle(mux, "POST /v1/peers", func(r *http.Request) (any, error) {
+		return n.AddPeer(r.Context(), r.URL.Query().Get("peer"))
+	})
+	handle(mux, "POST /v1/send", func(r *http.Request) (any, error) {
+		message, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, tariproto.MaxFrame))
+		if err != nil {
+			return nil, fail(FailUsage, fmt.Errorf("node: message: %w", err))
+		}
+		return n.Send(r.Context(), r.URL.Query().Get("peer"), message)
+	})
+	return mux
+}
+
+func handle(mux *http.ServeMux, pattern string, f func(*http.Request) (any, error)) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		answer, err := f(r)
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			failure := FailureOf(err)
+			w.WriteHeader(failure.Kind.httpStatus())
+			answer = failure
+		}
+		// An error here means that the client has gone.
+		_ = json.NewEncoder(w).Encode(answer)
+	})
+}

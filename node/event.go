@@ -1,0 +1,38 @@
+package node
+
+import "time"
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events. New ones may be added; readers skip what they do not know.
+const (
+	EventReady          EventKind = "ready"           // the node listens; Addresses
+	EventConnected      EventKind = "connected"       // Peer, Address, Direction, Dialect, UserAgent, Features
+	EventDisconnected   EventKind = "disconnected"    // Peer, Address, Direction
+	EventMessage        EventKind = "message"         // Peer, Message, Size
+	EventBanned         EventKind = "banned"          // Peer, Error, Seconds
+	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
+	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
+	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something
+	EventIdentityBackup EventKind = "identity_backup" // Path: a file that held no identity was set aside
+)
+
+// Event is something that a node tells while it runs. Texts that come from a peer (UserAgent, Error, Message) are as
+// the peer sent them: escape them before they reach a terminal.
+type Event struct {
+	Time      time.Time `json:"time"`
+	Kind      EventKind `json:"event"`
+	Peer      string    `json:"peer,omitempty"`      // public key, hex
+	Address   string    `json:"address,omitempty"`   // multiaddr of the connection
+	Addresses []string  `json:"addresses,omitempty"` // PUBKEY::ADDRESS strings
+	Direction string    `json:"direction,omitempty"` // "inbound" or "outbound"
+	Dialect   string    `json:"dialect,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Features  string    `json:"features,omitempty"`
+	Message   []byte    `json:"message,omitempty"` // base64 in JSON; valid until OnEvent returns
+	Size      *int      `json:"size,omitempty"`    // of the message, in bytes
+	Seconds   int64     `json:"seconds,omitempty"` // length of a ban
+	Path      string    `json:"path,omitempty"`
+	Error     string    `json:"error,omitempty"`
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
+)
+
+// How often a configured peer without a connection is dialed, and how long one dial may take: our choice.
+const (
+	redialEvery = 15 * time.Second
+	redialLimit = 60 * time.Second
+)
+
+func (n *Node) emit(e Event) {
+	e.Time = time.Now().UTC()
+	n.config.OnEvent(e)
+}
+
+// onConnected tells of a connection before any of its streams is served.
+func (n *Node) onConnected(_ network.Network, c network.Conn) {
+	e := connEvent(EventConnected, c)
+	if s, ok := sessionOf(c); ok {
+		e.Dialect, e.UserAgent, e.Features = s.Dialect.String(), s.Claim.UserAgent, s.Claim.Features.String()
+	}
+	n.emit(e)
+}
+
+func (n *Node) onDisconnected(_ network.Network, c network.Conn) {
+	n.emit(connEvent(EventDisconnected, c))
+}
+
+func connEvent(kind EventKind, c network.Conn) Event {
+	return Event{Kind: kind, Peer: keyText(c.RemotePeer()), Address: c.RemoteMultiaddr().String(), Direction: directionText(c.Stat().Direction)}
+}
+
+func (n *Node) onMessage(_ context.Context, from peer.ID, message []byte) {
+	size := len(message)
+	n.emit(Event{Kind: EventMessage, Peer: keyText(from), Message: message, Size: &size})
+}
+
+// onFailed tells of a connection that did not get through the handshake.
+func (n *Node) onFailed(id peer.ID, dir network.Direction, addr ma.Multiaddr, cause error) {
+	n.emit(Event{Kind: EventRefused, Peer: keyText(id), Address: addr.String(), Direction: directionText(dir), Error: cause.Error()})
+}
+
+// onRefused tells of a connection that was not even listened to.
+func (n *Node) onRefused(addr ma.Multiaddr, reason tari.Refusal) {
+	n.emit(Event{Kind: EventRefused, Address: addr.String(), Direction: "inbound", Error: string(reason)})
+}
+
+// onOffence keeps the ban in the book, which refuses the peer's next connections; the host ends those it has.
+func (n *Node) onOffence(id peer.ID, d time.Duration, cause error) {
+	e := Event{Kind: EventBanned, Peer: keyText(id), Seconds: int64(d / time.Second), Error: cause.Error()}
+	if err := n.Peers.Ban(id, d, cause.Error()); err != nil {
+		e.Error += "; not kept: " + err.Error()
+	}
+	n.emit(e)
+}
+
+// keepConnected dials a configured peer whenever there is no connection to it.
+func (n *Node) keepConnected(ctx context.Context, p tari.Address) {
+	told := ""
+	for ctx.Err() == nil {
+		dial, cancel := context.WithTimeout(ctx, redialLimit)
+		err := n.Host.Connect(dial, p.AddrInfo())
+		cancel()
+		switch {
+		case err == nil:
+			told = ""
+		case ctx.Err() == nil && err.Error() != told:
+			told = err.Error()
+			n.emit(Event{Kind: EventDialFailed, Peer: p.Key.String(), Error: told})
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(redialEvery):
+		}
+	}
+}
+
+func keyText(id peer.ID) string {
+	key, err := tarikey.PublicKeyFromPeerID(id)
+	if err != nil {
+		return ""
+	}
+	return key.String()
+}
+
+func directionText(d network.Direction) string {
+	if d == network.DirInbound {
+		return "inbound"
+	}
+	return "outbound"
+}

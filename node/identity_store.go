@@ -1,0 +1,156 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// PermissionError says that an identity file (or what stands in its place) may be read or changed by others, or is no
+// plain file of ours. Its text names the cure.
+type PermissionError struct {
+	Path   string
+	Reason string // "can be read by others (mode 0644)"
+	Cure   string // "chmod 600 /path", or empty
+}
+
+func (e *PermissionError) Error() string {
+	text := fmt.Sprintf("node: identity file %s %s", e.Path, e.Reason)
+	if e.Cure != "" {
+		text += "; run: " + e.Cure
+	}
+	return text
+}
+
+// CorruptIdentityError says that an identity file was read but holds no identity. The file is left as it is.
+type CorruptIdentityError struct {
+	Path string
+	Err  error
+}
+
+func (e *CorruptIdentityError) Error() string { return fmt.Sprintf("%v (%s)", e.Err, e.Path) }
+
+// Unwrap gives the reason.
+func (e *CorruptIdentityError) Unwrap() error { return e.Err }
+
+// LoadIdentity reads the identity file at path. It refuses a file that group or world can read, a file of another
+// user, a symbolic link and anything that is no plain file (*PermissionError). A file without an identity in it gives
+// *CorruptIdentityError, a missing one fs.ErrNotExist.
+func LoadIdentity(path string) (*Identity, error) {
+	f, err := openNoFollow(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("node: identity file: %w", err)
+	}
+	if err := checkPrivate(path, info); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, MaxIdentityFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("node: identity file: %w", err)
+	}
+	id, err := ParseIdentity(text)
+	if err != nil {
+		return nil, &CorruptIdentityError{Path: path, Err: err}
+	}
+	return id, nil
+}
+
+// LoadOrCreateIdentity reads the identity at path, or makes one on first use. A file that holds no identity is set aside
+// as "<name>.<unix time>[.n].bak", never overwritten, and setAside is its new name.
+func LoadOrCreateIdentity(path string, now time.Time) (id *Identity, setAside string, err error) {
+	id, err = LoadIdentity(path)
+	var corrupt *CorruptIdentityError
+	switch {
+	case err == nil:
+		return id, "", nil
+	case errors.As(err, &corrupt):
+		if setAside, err = moveAside(path, now); err != nil {
+			return nil, "", err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, "", err
+	}
+	if id, err = NewIdentity(); err != nil {
+		return nil, setAside, err
+	}
+	text, err := id.Encode(now)
+	if err != nil {
+		return nil, setAside, err
+	}
+	// Link, unlike rename, fails if somebody put a file there meanwhile.
+	return id, setAside, writePrivate(path, text, func(tmp string) error {
+		if err := os.Link(tmp, path); err != nil {
+			return err
+		}
+		return os.Remove(tmp)
+	})
+}
+
+// Save writes the identity to path, replacing what is there: mode 0600, on disk before it takes the name. A symbolic
+// link at path is replaced, not followed.
+func (id *Identity) Save(path string, now time.Time) error {
+	text, err := id.Encode(now)
+	if err != nil {
+		return err
+	}
+	return writePrivate(path, text, func(tmp string) error { return os.Rename(tmp, path) })
+}
+
+// writePrivate writes text to a temporary file beside path and lets publish give it its name. The temporary name is
+// always the same, so that what a killed process left is cleaned by the next one (the data folder has one owner).
+func writePrivate(path string, text []byte, publish func(tmp string) error) (err error) {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("node: identity file: %w", err)
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("node: identity file: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp)
+			err = fmt.Errorf("node: identity file: %w", err)
+		}
+	}()
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()) // chmod: a umask may have taken bits away
+	if err != nil {
+		return err
+	}
+	if err := publish(tmp); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// moveAside gives the file at path the first free name of its kind. Link fails on a name that is taken.
+func moveAside(path string, now time.Time) (string, error) {
+	for n := range 1000 {
+		bak := fmt.Sprintf("%s.%d.bak", path, now.Unix())
+		if n > 0 {
+			bak = fmt.Sprintf("%s.%d.%d.bak", path, now.Unix(), n)
+		}
+		err := os.Link(path, bak)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("node: setting the identity file aside: %w", err)
+		}
+		return bak, nil
+	}
+	return "", fmt.Errorf("node: setting the identity file aside: no free name beside %s", path)
+}

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	dssync "github.com/ipfs/go-datastore/sync"
+	ma "github.com/multiformats/go-multiaddr"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/messagingproto"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+)
+
+// Names within a data folder. The identity file has the name that the Rust base node gives it.
+const (
+	identityName = "base_node_id.json"
+	peersName    = "peers"
+)
+
+// Config says what node Start makes. The zero value is a mainnet node that listens nowhere and keeps nothing.
+type Config struct {
+	DataDir            string            // identity, peer book, control socket; "" = throw-away identity, book in memory
+	Network            dialect.Network   // that we dial in; zero = mainnet
+	Accept             []dialect.Network // that we accept besides, by their first byte
+	Listen             []ma.Multiaddr    // none = only dial
+	Public             []ma.Multiaddr    // that we claim, besides those of the identity file
+	Peers              []tari.Address    // put into the book and kept connected
+	AllowTestAddresses bool              // internal addresses of others are stored, claimed and dialed too
+	UserAgent          string            // printable, at most 50 bytes; "" = tari-libp2p/VERSION
+	OnEvent            func(Event)       // called from several goroutines, and waited for; nil = nobody listens
+}
+
+// Node is a running node, or (Host and Messages nil) an open data folder. Close ends it.
+type Node struct {
+	Host     *tari.Host
+	Peers    *peerbook.Book
+	Messages *messagingproto.Service
+	Identity *Identity
+
+	config  Config
+	started time.Time
+	control *controlServer
+	cancel  context.CancelFunc // ends tasks; nil before there are any
+	tasks   sync.WaitGroup
+	closing sync.Once
+	closed  error // what Close returned
+}
+
+// Open opens the data folder of cfg without starting a node: the peer book and the identity, which is made on first
+// use. Until Close no other process can open it: it gets a *peerbook.LockedError.
+func Open(cfg Config) (*Node, error) {
+	if cfg.Network.Name == "" {
+		cfg.Network = dialect.Mainnet
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = defaultUserAgent()
+	}
+	if cfg.OnEvent == nil {
+		cfg.OnEvent = func(Event) {}
+	}
+	n := &Node{config: cfg, started: time.Now()}
+	if err := n.openFolder(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// openFolder opens the book first: it holds the lock that makes the folder ours.
+func (n *Node) openFolder() (err error) {
+	dir := n.config.DataDir
+	if dir == "" {
+		if n.Identity, err = NewIdentity(); err != nil {
+			return err
+		}
+		n.Peers, err = peerbook.OpenOn(dssync.MutexWrap(ds.NewMapDatastore()), peerbook.Config{})
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("node: data folder: %w", err)
+	}
+	if n.Peers, err = peerbook.Open(filepath.Join(dir, peersName), peerbook.Config{}); err != nil {
+		return err
+	}
+	var setAside string
+	n.Identity, setAside, err = LoadOrCreateIdentity(filepath.Join(dir, identityName), time.Now())
+	if setAside != "" {
+		n.emit(Event{Kind: EventIdentityBackup, Path: setAside})
+	}
+	return err
+}
+
+// ServeControl serves the control API on DataDir/control.sock until Close.
+func (n *Node) ServeControl() (err error) {
+	if n.config.DataDir == "" {
+		return errors.New("node: a control socket needs a data folder")
+	}
+	n.control, err = serveControl(n.config.DataDir, controlHandler(n))
+	return err
+}
+
+// Close ends the node, in the reverse order of Start: no more commands, no more dials; queued messages get up to 2 s to
+// leave; connections are closed, the book is written. An error says what was lost. A second call gives the same answer.
+func (n *Node) Close() error {
+	n.closing.Do(func() { n.closed = n.close() })
+	return n.closed
+}
+
+func (n *Node) close() error {
+	var errs []error
+	if n.control != nil {
+		errs = append(errs, n.control.Close())
+	}
+	if n.cancel != nil {
+		n.cancel()
+	}
+	n.tasks.Wait()
+	if n.Messages != nil {
+		errs = append(errs, n.Messages.Close())
+	}
+	if n.Host != nil {
+		errs = append(errs, n.Host.Close())
+	}
+	if n.Peers != nil {
+		errs = append(errs, n.Peers.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Version is the version of this module in the running program, "(devel)" when it was built from a checkout.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	const path = "github.com/tari-libp2p/tari-libp2p"
+	if info.Main.Path == path && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return "(devel)"
+}
+
+// maxUserAgent is tari_comms' limit, in bytes.
+const maxUserAgent = 50
+
+func defaultUserAgent() string {
+	agent := "tari-libp2p/" + Version()
+	return agent[:min(len(agent), maxUserAgent)]
+}

@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/dialect"
+)
+
+// What the control API asks of a node. All of it works on an open folder too, but for Send.
+
+// Status tells how the node is.
+func (n *Node) Status() (Status, error) {
+	s := Status{
+		Running:     n.Host != nil,
+		Network:     n.config.Network.Name,
+		Accepts:     []string{n.config.Network.Name},
+		PublicKey:   n.Identity.String(),
+		NodeID:      n.Identity.Key.Public().NodeID().String(),
+		Addresses:   n.addresses(),
+		DataDir:     n.config.DataDir,
+		Connections: []ConnectionInfo{},
+	}
+	for _, other := range n.config.Accept {
+		s.Accepts = append(s.Accepts, other.Name)
+	}
+	if n.Host != nil {
+		s.UptimeSec = int64(time.Since(n.started) / time.Second)
+		for _, c := range n.Host.Network().Conns() {
+			s.Connections = append(s.Connections, connectionInfo(c))
+		}
+	}
+	s.Peers = n.Peers.Stats().Peers
+	return s, nil
+}
+
+func connectionInfo(c network.Conn) ConnectionInfo {
+	stat := c.Stat()
+	info := ConnectionInfo{
+		Peer:      keyText(c.RemotePeer()),
+		Address:   c.RemoteMultiaddr().String(),
+		Direction: directionText(stat.Direction),
+		AgeSec:    int64(time.Since(stat.Opened) / time.Second),
+		Streams:   len(c.GetStreams()),
+	}
+	if s, ok := sessionOf(c); ok {
+		info.Dialect, info.UserAgent = s.Dialect.String(), s.Claim.UserAgent
+	}
+	return info
+}
+
+// sessionOf is what our upgrader made of a connection.
+func sessionOf(c network.Conn) (*dialect.Session, bool) {
+	var s *dialect.Session
+	ok := c.As(&s)
+	return s, ok
+}
+
+// addresses are the PUBKEY::ADDRESS strings under which the node is reached, the public ones first.
+func (n *Node) addresses() []string {
+	addrs := n.public()
+	if n.Host != nil {
+		addrs = unique(addrs, n.Host.Addrs())
+	}
+	out := []string{}
+	for _, addr := range addrs {
+		out = append(out, n.Identity.String()+"::"+addr.String())
+	}
+	return out
+}
+
+// IdentityInfo tells who the node is, without its secret.
+func (n *Node) IdentityInfo() IdentityInfo {
+	key := n.Identity.Key.Public()
+	return IdentityInfo{
+		PublicKey: key.String(),
+		NodeID:    key.NodeID().String(),
+		PeerID:    key.PeerID().String(),
+		Features:  n.Identity.Features.String(),
+		Addresses: texts(n.public()),
+		File:      filepath.Join(n.config.DataDir, identityName),
+	}
+}
+
+// ListPeers lists the peer book.
+func (n *Node) ListPeers(context.Context) (PeerList, error) {
+	list := PeerList{Peers: []PeerInfo{}}
+	for _, r := range n.Peers.List(nil) {
+		list.Peers = append(list.Peers, n.peerInfo(r))
+	}
+	return list, nil
+}
+
+// AddPeer puts a peer, written PUBKEY::ADDR[::ADDR], into the book.
+func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
+	p, err := parsePeer(text)
+	if err != nil {
+		return PeerInfo{}, err
+	}
+	if len(p.Addrs) == 0 {
+		return PeerInfo{}, fail(FailUsage, errors.New("node: the peer has no address"))
+	}
+	record, err := n.learn(p)
+	if err != nil {
+		return PeerInfo{}, err
+	}
+	return n.peerInfo(record), nil
+}
+
+// Send sends a message to PUBKEY::ADDR[::ADDR], or to PUBKEY alone if we know an address. It returns when the message
+// was written to the connection; Close flushes what the peer has not taken by then.
+func (n *Node) Send(ctx context.Context, text string, message []byte) (Sent, error) {
+	if n.Host == nil {
+		return Sent{}, errors.New("node: nothing runs that could send")
+	}
+	p, err := parsePeer(text)
+	if err != nil {
+		return Sent{}, err
+	}
+	id := p.Key.PeerID()
+	if id == n.Host.ID() {
+		return Sent{}, fail(FailUsage, errors.New("node: that peer is this node"))
+	}
+	began := time.Now()
+	n.remember(p)
+	if err := n.Messages.Send(ctx, id, message); err != nil {
+		return Sent{}, err
+	}
+	return Sent{Peer: p.Key.String(), Bytes: len(message), ElapsedMS: time.Since(began).Milliseconds()}, nil
+}
+
+func parsePeer(text string) (tari.Address, error) {
+	p, err := tari.ParseAddress(text)
+	if err != nil {
+		return p, fail(FailUsage, err)
+	}
+	return p, nil
+}

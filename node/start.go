@@ -1,0 +1,96 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/messagingproto"
+	"github.com/tari-libp2p/tari-libp2p/wiremode"
+)
+
+// Start opens the data folder of cfg and starts a node there. ctx bounds the start only; Close ends the node.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	n, err := Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// start builds the parts in the order in which they need each other.
+func (n *Node) start(ctx context.Context) (err error) {
+	cfg := &n.config
+	n.Host, err = tari.New(tari.Config{
+		Key:                n.Identity.Key,
+		Network:            cfg.Network,
+		Accept:             cfg.Accept,
+		Listen:             cfg.Listen,
+		Public:             n.public(),
+		UserAgent:          cfg.UserAgent,
+		AllowTestAddresses: cfg.AllowTestAddresses,
+		Gater:              n.Peers,
+		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused},
+		Limits:             tari.Limits{Liveness: loopbackLiveness()},
+	})
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	n.Host.Network().Notify(&network.NotifyBundle{ConnectedF: n.onConnected, DisconnectedF: n.onDisconnected})
+	n.Messages, err = messagingproto.New(n.Host, messagingproto.Config{OnViolation: n.Host.Offence})
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	n.Messages.Handle(n.onMessage)
+	for _, p := range cfg.Peers {
+		if _, err := n.learn(p); err != nil {
+			return err
+		}
+	}
+	n.emit(Event{Kind: EventReady, Peer: n.Identity.String(), Addresses: n.addresses()})
+	tasks, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	for _, p := range cfg.Peers {
+		n.tasks.Go(func() { n.keepConnected(tasks, p) })
+	}
+	return nil
+}
+
+// loopbackLiveness lets one session at a time ask from this machine whether we are alive, as the Rust crate's default does.
+func loopbackLiveness() *wiremode.Gate {
+	return &wiremode.Gate{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, MaxSessions: 1}
+}
+
+// public are the addresses that we claim: those of the identity file, then the configured ones.
+func (n *Node) public() []ma.Multiaddr {
+	return unique(n.Identity.Addresses, n.config.Public)
+}
+
+// unique joins lists of addresses, each address once, in the order in which they come.
+func unique(lists ...[]ma.Multiaddr) []ma.Multiaddr {
+	var out []ma.Multiaddr
+	for _, addr := range slices.Concat(lists...) {
+		if !slices.ContainsFunc(out, addr.Equal) {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+// texts are the text forms of addresses or protocol ids; never nil, so that JSON has a list.
+func texts[T any](items []T) []string {
+	out := []string{}
+	for _, item := range items {
+		out = append(out, fmt.Sprint(item))
+	}
+	return out
+}

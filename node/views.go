@@ -1,0 +1,69 @@
+package node
+
+import "time"
+
+// Status is how a node is. Its JSON is that of "tari-libp2p status --json".
+type Status struct {
+	Running     bool             `json:"running"`
+	Network     string           `json:"network"`
+	Accepts     []string         `json:"accepts"` // networks, the first byte of each connection tells which
+	PublicKey   string           `json:"public_key"`
+	NodeID      string           `json:"node_id"`
+	Addresses   []string         `json:"addresses"` // PUBKEY::ADDRESS, where we listen or are reached
+	DataDir     string           `json:"data_dir"`
+	UptimeSec   int64            `json:"uptime_seconds"`
+	Peers       int              `json:"peers"` // in the book
+	Connections []ConnectionInfo `json:"connections"`
+}
+
+// ConnectionInfo is one connection of a running node.
+type ConnectionInfo struct {
+	Peer      string `json:"peer"` // public key
+	Address   string `json:"address"`
+	Direction string `json:"direction"`
+	Dialect   string `json:"dialect"`
+	UserAgent string `json:"user_agent"`
+	AgeSec    int64  `json:"age_seconds"`
+	Streams   int    `json:"streams"`
+}
+
+// IdentityInfo is what may be told about an identity: all but the secret key.
+type IdentityInfo struct {
+	PublicKey string   `json:"public_key"`
+	NodeID    string   `json:"node_id"`
+	PeerID    string   `json:"peer_id"` // go-libp2p's form of the public key
+	Features  string   `json:"features"`
+	Addresses []string `json:"public_addresses"`
+	File      string   `json:"file"`
+}
+
+// PeerList is the peer book.
+type PeerList struct {
+	Peers []PeerInfo `json:"peers"`
+}
+
+// PeerInfo is one peer of the book.
+type PeerInfo struct {
+	PublicKey string     `json:"public_key"`
+	NodeID    string     `json:"node_id"`
+	Addresses []string   `json:"addresses"` // multiaddrs
+	Features  string     `json:"features"`
+	UserAgent string     `json:"user_agent"`
+	Protocols []string   `json:"protocols"`
+	LastSeen  *time.Time `json:"last_seen"`
+	Banned    *BanInfo   `json:"banned"`
+	Connected bool       `json:"connected"`
+}
+
+// BanInfo is a ban that has not run out.
+type BanInfo struct {
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+}
+
+// Sent says that a message was written to the peer's connection.
+type Sent struct {
+	Peer      string `json:"peer"`
+	Bytes     int    `json:"bytes"`
+	ElapsedMS int64  `json:"elapsed_ms"`
+}
