@@ -4,8 +4,10 @@ package interop
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -132,4 +134,33 @@ func TestSeedNoUsableAddress(t *testing.T) {
 
 	us.host.SetPublic([]ma.Multiaddr{ma.StringCast("/ip4/1.2.3.5/tcp/18189")})
 	connect(t, us, rust, true)
+}
+
+// TestSeedIdle: nine minutes without a message, over the eight after which both
+// sides close an idle messaging stream, and messages go on both ways. It takes
+// its time, so it runs only with TARI_LIBP2P_LONG=1.
+func TestSeedIdle(t *testing.T) {
+	if os.Getenv("TARI_LIBP2P_LONG") == "" {
+		t.Skip("nine real minutes: set TARI_LIBP2P_LONG=1")
+	}
+	rust := startRust(t, seed)
+	us := startOurs(t, seedNet())
+	connect(t, us, rust, true)
+	toRust(t, us, rust, 1000, 1)
+	fromRust(t, us, rust, 1000, 1)
+
+	from := rust.at()
+	time.Sleep(9 * time.Minute)
+
+	toRust(t, us, rust, 1000, 2)
+	fromRust(t, us, rust, 1000, 2)
+	seriesToRust(t, us, rust, 10, 100)
+	seriesFromRust(t, us, rust, 10, 100)
+	rust.mu.Lock()
+	defer rust.mu.Unlock()
+	for _, ev := range rust.events[from:] {
+		if ev.Event == "connected" || ev.Event == "disconnected" {
+			t.Fatalf("the idle connection did not last: %s", ev.line)
+		}
+	}
 }
