@@ -109,13 +109,15 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
 		return err
 	}
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, newResolver(cfg.AllowTestAddresses)); err != nil {
+	names := newResolver(cfg.AllowTestAddresses)
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, names); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {
 		return err
 	}
 	h.sweep.Start()
+	names.canDial = func(a ma.Multiaddr) bool { return h.swarm.TransportForDialing(a) != nil }
 
 	high := cfg.Limits.Inbound + cfg.Limits.Outbound
 	if h.conns, err = basicconnmgr.NewConnManager(high*9/10, high); err != nil {

@@ -30,6 +30,7 @@ type resolver struct {
 	lookup    func(ctx context.Context, family, host string) ([]netip.Addr, error)
 	allowTest bool
 	places    chan struct{}
+	canDial   func(ma.Multiaddr) bool // whether a transport takes an address; nil: yes
 }
 
 var _ network.MultiaddrDNSResolver = (*resolver)(nil)
@@ -60,6 +61,10 @@ func (r *resolver) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limi
 	family, ok := map[int]string{ma.P_DNS: "ip", ma.P_DNS4: "ip4", ma.P_DNS6: "ip6"}[first.Protocol().Code]
 	if !ok {
 		return []ma.Multiaddr{a}, nil
+	}
+	// A host that dials only onion addresses must not ask anybody for names.
+	if r.canDial != nil && !r.canDial(anyIP.Encapsulate(rest)) {
+		return nil, fmt.Errorf("tari: no transport dials %s", a)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -95,6 +100,9 @@ func (r *resolver) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limi
 	}
 	return out, nil
 }
+
+// anyIP stands for the answer of a lookup, before there is one.
+var anyIP = ma.StringCast("/ip4/1.1.1.1")
 
 // The prefixes under which NAT64 gateways embed IPv4 addresses: the well-known one, and the one for local use.
 var (

@@ -86,6 +86,16 @@ func TestResolveDNSAddr(t *testing.T) {
 	}
 }
 
+// TestResolveNothing: where no transport could dial the answer, nobody is asked.
+func TestResolveNothing(t *testing.T) {
+	r := newResolver(false)
+	r.lookup = func(context.Context, string, string) ([]netip.Addr, error) { t.Error("looked up"); return nil, nil }
+	r.canDial = func(a ma.Multiaddr) bool { return a[0].Protocol().Code == ma.P_ONION3 }
+	if got, err := r.ResolveDNSComponent(t.Context(), ma.StringCast("/dns4/seed.example/tcp/1"), 9); err == nil || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 // TestResolveCrowd: sixteen lookups that hang leave the seventeenth waiting, for no longer than one may take.
 func TestResolveCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

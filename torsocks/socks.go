@@ -18,11 +18,12 @@ const (
 	DefaultRequestTimeout = 120 * time.Second // for the answer to CONNECT: an onion service takes its time
 )
 
-// Dialer dials through one SOCKS5 proxy. Only Proxy is needed.
+// Dialer dials through one SOCKS5 proxy. Only Proxy or Find is needed.
 type Dialer struct {
-	Proxy    string // host:port of the proxy
-	User     string // 1 to 255 bytes; empty: no fixed user, peers are isolated from each other
-	Password string // 1 to 255 bytes, with User
+	Proxy    string                 // host:port of the proxy
+	Find     func() (string, error) // where the proxy is now, asked at each dial, in place of Proxy: Tor may move its ports
+	User     string                 // 1 to 255 bytes; empty: no fixed user, peers are isolated from each other
+	Password string                 // 1 to 255 bytes, with User
 
 	ConnectTimeout time.Duration // 0: DefaultConnectTimeout
 	StepTimeout    time.Duration // 0: DefaultStepTimeout
@@ -93,10 +94,17 @@ func (d *Dialer) Dial(ctx context.Context, host string, port uint16, isolation s
 	if len(host) == 0 || len(host) > 255 || port == 0 {
 		return nil, &StepError{"request", ErrTarget}
 	}
+	proxy := d.Proxy
+	if d.Find != nil {
+		var err error
+		if proxy, err = d.Find(); err != nil {
+			return nil, &StepError{"proxy", err}
+		}
+	}
 	dctx, cancel := context.WithTimeout(ctx, or(d.ConnectTimeout, DefaultConnectTimeout))
 	defer cancel()
 	var nd net.Dialer
-	c, err := nd.DialContext(dctx, "tcp", d.Proxy)
+	c, err := nd.DialContext(dctx, "tcp", proxy)
 	if err != nil {
 		return nil, &StepError{"proxy", err}
 	}

@@ -254,6 +254,29 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestFind asks where the proxy is at each dial, and says so if nobody knows.
+func TestFind(t *testing.T) {
+	addr := proxy(t, func(c net.Conn) {
+		_ = expect(c, []byte{5, 1, 0})
+		_ = write(c, 5, 0xff)
+	})
+	where := ""
+	unknown := errors.New("no proxy yet")
+	d := &Dialer{Find: func() (string, error) {
+		if where == "" {
+			return "", unknown
+		}
+		return where, nil
+	}}
+	if _, err := d.Dial(t.Context(), "abc.onion", 1, ""); !errors.Is(err, unknown) {
+		t.Errorf("got %v", err)
+	}
+	where = addr
+	if _, err := d.Dial(t.Context(), "abc.onion", 1, ""); !errors.Is(err, ErrNoMethod) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNoProxy(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -46,7 +46,7 @@ var (
 // means no resource limits. tcp listens where the route takes TCP addresses from
 // the transport beside this one (Everything and NothingElse); with OnionOnly it is not used and may be nil.
 func NewTransport(u transport.Upgrader, rcmgr network.ResourceManager, d *Dialer, route Route, tcp transport.Transport) (*Transport, error) {
-	if u == nil || d == nil || d.Proxy == "" {
+	if u == nil || d == nil || d.Proxy == "" && d.Find == nil {
 		return nil, errors.New("torsocks: a transport needs an upgrader and a dialer with a proxy")
 	}
 	if d.User != "" && (len(d.User) > 255 || len(d.Password) == 0 || len(d.Password) > 255) {
