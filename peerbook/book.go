@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -108,34 +109,26 @@ func (b *Book) load(ctx context.Context) error {
 		return err
 	}
 	defer results.Close()
+	entries, err := results.Rest()
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	var forgotten []string
-	aside := map[string][]byte{}
-	for result := range results.Next() {
-		if result.Error != nil {
-			return result.Error
-		}
-		key, err := parsePeerKey(result.Key)
-		var r *Record
-		if err == nil {
-			r, err = decodeRecord(key, result.Value)
-		}
+	for i, r := range decodeAll(entries) {
 		switch {
-		case err != nil:
-			aside[result.Key] = bytes.Clone(result.Value)
+		case r == nil:
+			b.corrupt++
+			if err := b.store.Put(ctx, asideKey(entries[i].Key), entries[i].Value); err != nil {
+				return err
+			}
+			forgotten = append(forgotten, entries[i].Key)
 		case !r.Removed.IsZero() && now.Sub(r.Removed) > keepRemoved && !r.Banned(now):
-			forgotten = append(forgotten, result.Key)
+			forgotten = append(forgotten, entries[i].Key)
 		default:
-			b.peers[key] = r
+			b.peers[r.Key] = r
 			b.bans += banCount(r)
 		}
-	}
-	b.corrupt = len(aside)
-	for key, value := range aside {
-		if err := b.store.Put(ctx, asideKey(key), value); err != nil {
-			return err
-		}
-		forgotten = append(forgotten, key)
 	}
 	for _, key := range forgotten {
 		if err := b.store.Delete(ctx, ds.RawKey(key)); err != nil {
@@ -143,6 +136,24 @@ func (b *Book) load(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// decodeAll decodes on all processors; nil is what does not decode.
+func decodeAll(entries []query.Entry) []*Record {
+	records := make([]*Record, len(entries))
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for first := range workers {
+		wg.Go(func() {
+			for i := first; i < len(entries); i += workers {
+				if key, err := parsePeerKey(entries[i].Key); err == nil {
+					records[i], _ = decodeRecord(key, entries[i].Value)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return records
 }
 
 // Close puts everything on disk. Changes fail from here on.

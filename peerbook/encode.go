@@ -35,14 +35,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var errRecord = errors.New("peerbook: stored record does not decode")
 
 type storedRecord struct {
-	Key       tarikey.PublicKey `json:"key"`
-	Addresses []storedAddress   `json:"addresses,omitempty"`
-	Features  uint32            `json:"features,omitempty"`
-	Protocols [][]byte          `json:"protocols,omitempty"`
-	UserAgent []byte            `json:"user_agent,omitempty"`
-	Claim     *storedClaim      `json:"claim,omitempty"`
-	Network   string            `json:"network,omitempty"`
-	Seed      bool              `json:"seed,omitempty"`
+	Key       string          `json:"key"` // hexadecimal; compared, not parsed
+	Addresses []storedAddress `json:"addresses,omitempty"`
+	Features  uint32          `json:"features,omitempty"`
+	Protocols [][]byte        `json:"protocols,omitempty"`
+	UserAgent []byte          `json:"user_agent,omitempty"`
+	Claim     *storedClaim    `json:"claim,omitempty"`
+	Network   string          `json:"network,omitempty"`
+	Seed      bool            `json:"seed,omitempty"`
 
 	BannedUntil   stamp  `json:"banned_until,omitempty"`
 	BanReason     string `json:"ban_reason,omitempty"`
@@ -112,7 +112,7 @@ func encodeRecord(r *Record) ([]byte, error) {
 
 func marshalRecord(r *Record) ([]byte, error) {
 	s := storedRecord{
-		Key: r.Key, Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network, Seed: r.Seed,
+		Key: r.Key.String(), Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network, Seed: r.Seed,
 		BannedUntil: toStamp(r.Ban.Until), BanReason: r.Ban.Reason, BanGeneration: r.Ban.Generation,
 		AddedAt: toStamp(r.AddedAt), LastSeen: toStamp(r.LastSeen), Removed: toStamp(r.Removed),
 	}
@@ -158,7 +158,7 @@ func decodeRecord(key tarikey.PublicKey, data []byte) (*Record, error) {
 // decodeBody is decodeRecord behind the checksum.
 func decodeBody(key tarikey.PublicKey, body []byte) (*Record, error) {
 	var s storedRecord
-	if err := json.Unmarshal(body, &s); err != nil || s.Key != key || key.IsZero() {
+	if err := json.Unmarshal(body, &s); err != nil || s.Key != key.String() || key.IsZero() {
 		return nil, errRecord
 	}
 	if len(s.Addresses) > MaxAddresses || len(s.Protocols) > maxProtocols || !utf8.ValidString(s.BanReason) {
