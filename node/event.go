@@ -15,6 +15,7 @@ const (
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
 	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
 	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something
+	EventTor            EventKind = "tor"             // Address of the onion service; Error while Tor does not have it
 	EventIdentityBackup EventKind = "identity_backup" // Path: a file that held no identity was set aside
 )
 

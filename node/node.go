@@ -36,6 +36,7 @@ type Config struct {
 	Peers              []tari.Address    // put into the book and kept connected
 	AllowTestAddresses bool              // internal addresses of others are stored, claimed and dialed too
 	UserAgent          string            // printable, at most 50 bytes; "" = tari-libp2p/VERSION
+	Tor                Tor               // how to use Tor or another SOCKS proxy; zero = not
 	OnEvent            func(Event)       // called from several goroutines, and waited for; nil = nobody listens
 }
 
@@ -48,6 +49,7 @@ type Node struct {
 
 	config  Config
 	started time.Time
+	tor     *torService // nil without an onion service
 	control *controlServer
 	cancel  context.CancelFunc // ends tasks; nil before there are any
 	tasks   sync.WaitGroup
@@ -123,6 +125,11 @@ func (n *Node) close() error {
 		n.cancel()
 	}
 	n.tasks.Wait()
+	if n.tor != nil {
+		if s := n.tor.live.Load(); s != nil {
+			s.Close()
+		}
+	}
 	if n.Messages != nil {
 		errs = append(errs, n.Messages.Close())
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
+	"github.com/tari-libp2p/tari-libp2p/torsocks"
 )
 
 // Stages of a ping beside those of package dialect.
@@ -56,8 +58,8 @@ type Pong struct {
 
 // Ping connects to peer with a throw-away identity in the given network, tells stage of each step when it ends, measures
 // count round trips and says goodbye. It tries the addresses in order until one connects. Pong is filled in as far as
-// Ping got, also when there is an error.
-func Ping(ctx context.Context, in dialect.Network, peer tari.Address, count int, stage func(Stage)) (Pong, error) {
+// Ping got, also when there is an error. socks is the host:port of a proxy to go through; "" = none.
+func Ping(ctx context.Context, in dialect.Network, socks string, peer tari.Address, count int, stage func(Stage)) (Pong, error) {
 	id, err := NewIdentity()
 	if err != nil {
 		return Pong{}, err
@@ -66,7 +68,7 @@ func Ping(ctx context.Context, in dialect.Network, peer tari.Address, count int,
 		stage: stage,
 		pong:  Pong{Peer: peer.Key.String(), Network: in.Name, Dialect: dialect.Of(in).String(), Stages: []Stage{}},
 	}
-	conn, err := p.connect(ctx, peer.Addrs)
+	conn, err := p.connect(ctx, socks, peer.Addrs)
 	if err != nil {
 		return p.pong, err
 	}
@@ -102,12 +104,12 @@ func (p *pinger) end(name, detail string, took time.Duration, err error) error {
 	return err
 }
 
-func (p *pinger) connect(ctx context.Context, addrs []ma.Multiaddr) (net.Conn, error) {
+func (p *pinger) connect(ctx context.Context, socks string, addrs []ma.Multiaddr) (net.Conn, error) {
 	var failed []error
 	for _, addr := range addrs {
 		p.pong.Address = addr.String()
 		began := time.Now()
-		conn, err := dialTCP(ctx, addr)
+		conn, err := dialVia(ctx, socks, addr)
 		if p.end(StageConnect, p.pong.Address, time.Since(began), err) == nil {
 			p.pong.FailedAt = ""
 			return conn, nil
@@ -120,13 +122,25 @@ func (p *pinger) connect(ctx context.Context, addrs []ma.Multiaddr) (net.Conn, e
 	return nil, fmt.Errorf("node: ping: connect: %w", errors.Join(failed...))
 }
 
+// dialVia dials through a SOCKS5 proxy if there is one, which may take as long as ctx lets it.
+func dialVia(ctx context.Context, socks string, addr ma.Multiaddr) (net.Conn, error) {
+	if socks == "" {
+		return dialTCP(ctx, addr)
+	}
+	host, port, err := torsocks.Target(addr)
+	if err != nil {
+		return nil, fail(FailUsage, err)
+	}
+	return (&torsocks.Dialer{Proxy: socks}).Dial(ctx, host, port, rand.Text())
+}
+
 // dialTCP dials an IP or DNS address.
 func dialTCP(ctx context.Context, addr ma.Multiaddr) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	proto, hostPort, err := manet.DialArgs(addr)
 	if err != nil || len(proto) < 3 || proto[:3] != "tcp" {
-		return nil, fail(FailUsage, errors.New("only TCP addresses can be dialed"))
+		return nil, fail(FailUsage, errors.New("only TCP addresses can be dialed directly: an onion address needs a SOCKS proxy"))
 	}
 	return new(net.Dialer).DialContext(ctx, proto, hostPort)
 }

@@ -64,7 +64,7 @@ func sessionOf(c network.Conn) (*dialect.Session, bool) {
 // addresses are the PUBKEY::ADDRESS strings under which the node is reached, the public ones first.
 func (n *Node) addresses() []string {
 	addrs := n.public()
-	if n.Host != nil {
+	if n.Host != nil && !n.config.Tor.Only {
 		addrs = unique(addrs, n.Host.Addrs())
 	}
 	out := []string{}

@@ -30,6 +30,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 // start builds the parts in the order in which they need each other.
 func (n *Node) start(ctx context.Context) (err error) {
 	cfg := &n.config
+	if err := n.prepareTor(); err != nil {
+		return err
+	}
 	n.Host, err = tari.New(tari.Config{
 		Key:                n.Identity.Key,
 		Network:            cfg.Network,
@@ -39,6 +42,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		UserAgent:          cfg.UserAgent,
 		AllowTestAddresses: cfg.AllowTestAddresses,
 		Gater:              n.Peers,
+		Transports:         n.transports,
 		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused},
 		Limits:             tari.Limits{Liveness: loopbackLiveness()},
 	})
@@ -51,6 +55,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return fmt.Errorf("node: %w", err)
 	}
 	n.Messages.Handle(n.onMessage)
+	if err := n.startTor(); err != nil {
+		return err
+	}
 	for _, p := range cfg.Peers {
 		if _, err := n.learn(p); err != nil {
 			return err
@@ -70,9 +77,17 @@ func loopbackLiveness() *wiremode.Gate {
 	return &wiremode.Gate{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, MaxSessions: 1}
 }
 
-// public are the addresses that we claim: those of the identity file, then the configured ones.
+// public are the addresses that we claim: the onion service, those of the identity file, the configured ones. Whoever is only
+// on Tor claims nothing else.
 func (n *Node) public() []ma.Multiaddr {
-	return unique(n.Identity.Addresses, n.config.Public)
+	var onion []ma.Multiaddr
+	if n.tor != nil {
+		onion = []ma.Multiaddr{n.tor.address()}
+	}
+	if n.config.Tor.Only {
+		return onion
+	}
+	return unique(onion, n.Identity.Addresses, n.config.Public)
 }
 
 // unique joins lists of addresses, each address once, in the order in which they come.

@@ -67,7 +67,7 @@ func (t *Transport) Dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID) (tr
 	if !t.CanDial(raddr) {
 		return nil, fmt.Errorf("torsocks: %s does not go through this proxy", raddr)
 	}
-	host, port, err := hostPort(raddr)
+	host, port, err := Target(raddr)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +129,8 @@ func (t *Transport) SkipResolve(context.Context, ma.Multiaddr) bool { return tru
 // onionEncoding is how onion names spell the 35 bytes of an address.
 var onionEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// hostPort is what to ask the proxy for.
-func hostPort(a ma.Multiaddr) (string, uint16, error) {
+// Target is what to ask a proxy for to reach an address: an onion name, host name or IP address, and a port.
+func Target(a ma.Multiaddr) (string, uint16, error) {
 	first, rest := ma.SplitFirst(a)
 	if first == nil {
 		return "", 0, errors.New("torsocks: empty address")

@@ -29,7 +29,7 @@ func (a *app) livenessCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			alive, err := node.ProbeLiveness(ctx, network, addr)
+			alive, err := node.ProbeLiveness(ctx, network, a.options.tor.SOCKS, addr)
 			if err != nil {
 				return err
 			}
@@ -39,6 +39,7 @@ func (a *app) livenessCommand() *cobra.Command {
 		},
 	}
 	a.options.networkFlag(liveness)
+	a.options.socksFlag(liveness)
 	liveness.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this `time`")
 	return liveness
 }

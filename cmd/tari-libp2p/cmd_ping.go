@@ -43,11 +43,12 @@ func (a *app) pingCommand() *cobra.Command {
 			if a.json {
 				stage = func(node.Stage) {}
 			}
-			pong, err := node.Ping(ctx, network, peer, count, stage)
+			pong, err := node.Ping(ctx, network, a.options.tor.SOCKS, peer, count, stage)
 			return a.pong(pong, err)
 		},
 	}
 	a.options.networkFlag(ping)
+	a.options.socksFlag(ping)
 	ping.Flags().IntVar(&count, "count", 1, "`number` of round trips")
 	ping.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
 	return ping

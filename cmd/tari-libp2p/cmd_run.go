@@ -24,7 +24,7 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("listen") {
+			if !cmd.Flags().Changed("listen") && !cfg.Tor.Service {
 				cfg.Listen = defaultListen(cfg.Network.Port)
 			}
 			log, err := a.logger()
@@ -46,6 +46,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	o.folderFlags(run)
 	o.dialFlags(run)
+	o.torFlags(run)
 	run.Flags().StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
 	run.Flags().StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
 	run.Flags().StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
@@ -106,6 +107,11 @@ func eventText(e node.Event) string {
 		return fmt.Sprintf("%s banned       %s for %s: %s\n", at, e.Peer, time.Duration(e.Seconds)*time.Second, quote(e.Error))
 	case node.EventDialFailed:
 		return fmt.Sprintf("%s dial failed  %s: %s\n", at, e.Peer, quote(e.Error))
+	case node.EventTor:
+		if e.Error != "" {
+			return fmt.Sprintf("%s tor          waiting: %s\n", at, quote(e.Error))
+		}
+		return fmt.Sprintf("%s tor          serves %s\n", at, e.Address)
 	case node.EventIdentityBackup:
 		return fmt.Sprintf("%s warning: the identity file was damaged; it is now %s, and the node has a new identity\n", at, e.Path)
 	default:

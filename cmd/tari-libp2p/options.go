@@ -24,6 +24,8 @@ type options struct {
 	dataDir   string
 	allowTest bool
 	log       string
+	tor       node.Tor
+	password  string // file of the control port's password
 }
 
 // folderFlags are the options that find a data folder.
@@ -42,6 +44,39 @@ func (o *options) dialFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.allowTest, "allow-test-addresses", false, "take, claim and dial internal addresses (loopback, private) too; for test networks")
 }
 
+func (o *options) socksFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.tor.SOCKS, "socks", "", "dial through the SOCKS5 proxy at `HOST:PORT`")
+}
+
+// controlFlags are the options that find Tor's control port.
+func (o *options) controlFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.tor.Control, "tor-control", "127.0.0.1:9051", "Tor's control port, `HOST:PORT` or the path of its socket")
+	cmd.Flags().StringVar(&o.password, "tor-password-file", "", "`file` with the control port's password (default: Tor's cookie)")
+}
+
+// torFlags are the options of a node that uses Tor.
+func (o *options) torFlags(cmd *cobra.Command) {
+	o.socksFlag(cmd)
+	o.controlFlags(cmd)
+	cmd.Flags().BoolVar(&o.tor.Service, "tor", false, "be reachable by an onion address, and dial everything through Tor")
+	cmd.Flags().BoolVar(&o.tor.Only, "tor-only", false, "nothing but onion addresses: no other connection, claim or name look-up")
+	cmd.Flags().BoolVar(&o.tor.Direct, "tor-direct", false, "dial IP and DNS addresses directly, only onion addresses through Tor")
+	cmd.Flags().Uint16Var(&o.tor.Port, "onion-port", node.DefaultOnionPort, "`port` of the onion address")
+}
+
+// torPassword is the first line of the password file.
+func (o *options) torPassword() (string, error) {
+	if o.password == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(o.password)
+	if err != nil {
+		return "", usagef("--tor-password-file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
 func networkNames() []string {
 	var names []string
 	for _, n := range dialect.Networks() {
@@ -52,8 +87,17 @@ func networkNames() []string {
 
 // config turns the options into a node's configuration. Errors are usage errors.
 func (o *options) config() (node.Config, error) {
-	cfg := node.Config{AllowTestAddresses: o.allowTest}
+	cfg := node.Config{AllowTestAddresses: o.allowTest, Tor: o.tor}
 	var err error
+	if o.tor.Only && o.tor.Direct {
+		return cfg, usagef("--tor-only and --tor-direct exclude each other")
+	}
+	if (o.tor.Only || o.tor.Direct) && !o.tor.Service && o.tor.SOCKS == "" {
+		return cfg, usagef("--tor-only and --tor-direct need --tor or --socks")
+	}
+	if cfg.Tor.Password, err = o.torPassword(); err != nil {
+		return cfg, err
+	}
 	if cfg.Network, err = networkByName(o.network); err != nil {
 		return cfg, err
 	}

@@ -50,7 +50,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON: one object, or one a line for what goes on")
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
-		a.identityCommand(), a.peersCommand(), a.statusCommand(), a.versionCommand(),
+		a.identityCommand(), a.peersCommand(), a.statusCommand(), a.torCommand(), a.versionCommand(),
 	)
 	return root
 }
