@@ -199,6 +199,7 @@ func (s *fakeStream) SetReadDeadline(t time.Time) error {
 	s.in.setDeadline(&s.in.readBy, t)
 	return nil
 }
+
 func (s *fakeStream) SetWriteDeadline(t time.Time) error {
 	s.out.setDeadline(&s.out.writeBy, t)
 	return nil

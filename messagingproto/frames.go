@@ -114,7 +114,7 @@ func (f *frames) makeRoom(need int) error {
 func (f *frames) release() {
 	freeBuffer(f.buf)
 	f.buf, f.start, f.end = nil, 0, 0
-	f.reserve(0)
+	_ = f.reserve(0) // giving back cannot fail
 }
 
 // bigBuffers keeps buffers of streams that were busy.

@@ -23,7 +23,7 @@ type inboundPeer struct {
 func (s *Service) serve(stream network.Stream) {
 	from := stream.Conn().RemotePeer()
 	if !s.begin(from, stream) {
-		stream.ResetWithError(network.StreamRateLimited)
+		_ = stream.ResetWithError(network.StreamRateLimited)
 		return
 	}
 	defer s.work.Done()
@@ -35,7 +35,7 @@ func (s *Service) serve(stream network.Stream) {
 	err := s.receive(from, stream)
 
 	if _, tooLarge := errors.AsType[*tariproto.FrameSizeError](err); tooLarge {
-		stream.ResetWithError(network.StreamProtocolViolation)
+		_ = stream.ResetWithError(network.StreamProtocolViolation)
 		if s.cfg.OnViolation != nil {
 			s.cfg.OnViolation(from, &ViolationError{err})
 		}
