@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Refusal is why an inbound connection was closed before a byte was read.
@@ -115,16 +114,8 @@ func (t *ticket) count(total, handshaking int) {
 // sourceOf is the IPv4 address or the IPv6 /64 that a connection comes from, an IPv4-mapped address being IPv4. It is invalid for
 // loopback and for what has no IP address: these are not counted by source.
 func sourceOf(remote ma.Multiaddr) netip.Prefix {
-	ip, err := manet.ToIP(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr, ok := netip.AddrFromSlice(ip)
-	if !ok {
-		return netip.Prefix{}
-	}
-	addr = addr.Unmap()
-	if addr.IsLoopback() {
+	addr, ok := ipOf(remote)
+	if !ok || addr.IsLoopback() {
 		return netip.Prefix{}
 	}
 	bits := 64

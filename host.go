@@ -306,6 +306,10 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		})
 	})
 	h.breakTie(c)
+	var ours *conn
+	if c.As(&ours) && ours.known != nil {
+		ours.known()
+	}
 }
 
 func (h *Host) disconnected(n network.Network, c network.Conn) {

@@ -112,13 +112,17 @@ func (l *listener) run() {
 
 // handshake upgrades one connection and hands it to Accept.
 func (l *listener) handshake(raw manet.Conn, scope network.ConnManagementScope, place *ticket) {
-	c, err := l.u.Upgrade(l.ctx, l.transport, raw, network.DirInbound, "", scope)
+	arrived := l.u.arrivals.enter(raw.RemoteMultiaddr())
+	up, err := l.u.Upgrade(l.ctx, l.transport, raw, network.DirInbound, "", scope)
 	if err != nil {
+		arrived()
 		place.leave()
 		return
 	}
 	place.established()
-	c.(*conn).atEnd(place.leave)
+	c := up.(*conn)
+	c.known = arrived
+	c.atEnd(func() { arrived(); place.leave() })
 	select {
 	case l.ready <- c:
 	case <-l.ctx.Done():

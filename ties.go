@@ -1,10 +1,14 @@
 package tari
 
 import (
+	"context"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
@@ -73,4 +77,70 @@ func (h *Host) retire(loser network.Conn) {
 		case <-h.closing.Done():
 		}
 	})
+}
+
+// tieForeseen is how long a dial waits for a tie that it would lose.
+const tieForeseen = time.Second
+
+// arrivals knows from which addresses handshakes are coming in. tari_comms ends the loser of a tie at once, with all that was written to
+// it: so a dial that would lose waits, before it is used, for what comes in from the same address at that very moment.
+type arrivals struct {
+	mu      sync.Mutex
+	from    map[netip.Addr]int
+	changed chan struct{} // closed and replaced when a count falls
+}
+
+// enter counts a handshake until leave is called, which more than once is once.
+func (a *arrivals) enter(remote ma.Multiaddr) (leave func()) {
+	ip, ok := ipOf(remote)
+	if !ok {
+		return func() {}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.from == nil {
+		a.from, a.changed = make(map[netip.Addr]int), make(chan struct{})
+	}
+	a.from[ip]++
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.from[ip]--; a.from[ip] == 0 {
+			delete(a.from, ip)
+		}
+		close(a.changed)
+		a.changed = make(chan struct{})
+	})
+}
+
+// settle returns when no handshake from that address is under way, at the latest after tieForeseen.
+func (a *arrivals) settle(ctx context.Context, remote ma.Multiaddr) {
+	ip, ok := ipOf(remote)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tieForeseen)
+	defer cancel()
+	for {
+		a.mu.Lock()
+		n, changed := a.from[ip], a.changed
+		a.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func ipOf(a ma.Multiaddr) (netip.Addr, bool) {
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	return addr.Unmap(), ok
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 )
@@ -53,6 +54,46 @@ func TestSimultaneousDialsLeaveTheSameConnection(t *testing.T) {
 				}
 				say(t, a, b.ID(), "later")
 			})
+		}
+	})
+}
+
+// Over TCP a dial that would lose waits for the one that comes in, so nothing is ever written to a loser.
+func TestATieForeseen(t *testing.T) {
+	tcp := []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}
+	for range 20 {
+		a, b := startHost(t, Config{Listen: tcp}), startHost(t, Config{Listen: tcp})
+		dialBoth(t, a, b)
+		say(t, a, b.ID(), "at once")
+		say(t, b, a.ID(), "at once")
+		a.Close()
+		b.Close()
+	}
+}
+
+func TestArrivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a arrivals
+		here, there := ma.StringCast("/ip4/1.2.3.4/tcp/1"), ma.StringCast("/ip4/1.2.3.5/tcp/1")
+		settles := func(from ma.Multiaddr, want time.Duration) {
+			t.Helper()
+			start := time.Now()
+			a.settle(context.Background(), from)
+			if took := time.Since(start); took != want {
+				t.Errorf("settled after %v, want %v", took, want)
+			}
+		}
+		settles(here, 0)
+		first, second := a.enter(here), a.enter(ma.StringCast("/ip6/::ffff:1.2.3.4/tcp/2"))
+		a.enter(ma.StringCast("/memory/1"))()
+		settles(there, 0)
+		settles(ma.StringCast("/memory/1"), 0)
+		settles(here, tieForeseen)
+		time.AfterFunc(100*time.Millisecond, first)
+		time.AfterFunc(200*time.Millisecond, func() { first(); second() })
+		settles(here, 200*time.Millisecond)
+		if len(a.from) != 0 {
+			t.Errorf("left: %v", a.from)
 		}
 	})
 }

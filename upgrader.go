@@ -37,6 +37,8 @@ type upgrader struct {
 	hooks   Hooks
 	learned func(peer.ID, *dialect.Session) // before the swarm knows the connection
 	offence func(peer.ID, error)
+
+	arrivals arrivals
 }
 
 var _ transport.Upgrader = (*upgrader)(nil)
@@ -66,6 +68,9 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		return nil, err
 	}
 	_ = raw.SetDeadline(time.Time{})
+	if dir == network.DirOutbound && session.Remote.NodeID().Compare(u.key.Public().NodeID()) < 0 {
+		u.arrivals.settle(ctx, raw.RemoteMultiaddr())
+	}
 	u.learned(h.remote, session)
 	return &conn{
 		Session:        session,
@@ -202,6 +207,8 @@ type conn struct {
 
 	retired atomic.Bool // lost a tie: still serves its streams, takes no new ones of ours
 
+	known func() // called once the swarm knows the connection and a tie is broken; nil for those we dialed
+
 	mu    sync.Mutex
 	ended bool
 	after []func() // run once at the end
@@ -224,6 +231,16 @@ func (c *conn) As(target any) bool {
 
 // IsClosed is also true of a connection that lost a tie, so that the swarm opens no stream on it any more.
 func (c *conn) IsClosed() bool { return c.retired.Load() || c.MuxedConn.IsClosed() }
+
+// OpenStream fails on a connection that lost a tie; the swarm then takes the one that won.
+func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
+	if c.retired.Load() {
+		return nil, errRetired
+	}
+	return c.MuxedConn.OpenStream(ctx)
+}
+
+var errRetired = errors.New("tari: another connection to this peer is in use")
 
 // Close flushes what was written, says goodbye and closes.
 func (c *conn) Close() error {
