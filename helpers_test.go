@@ -10,8 +10,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/memnet"
 )
 
 const echo = protocol.ID("/test/echo/1")
@@ -103,4 +105,26 @@ func inEachDialect(t *testing.T, test func(t *testing.T, n dialect.Network)) {
 		seen[name] = true
 		t.Run(name, func(t *testing.T) { test(t, n) })
 	}
+}
+
+// startSilentListener listens on memory and never says a word.
+func startSilentListener(t *testing.T) manet.Listener {
+	t.Helper()
+	l, err := memnet.Listen(ma.StringCast("/memory/0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l
 }

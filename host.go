@@ -139,6 +139,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		hooks:   cfg.Hooks,
 		learned: h.learned,
 		offence: h.Offence,
+		cameIn:  h.cameIn,
 	}
 	if err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
 		return err

@@ -3,10 +3,12 @@ package tari
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -24,8 +26,8 @@ type ties struct{ mu sync.Mutex }
 // and keep the one that the lower node id dialed. Of two in the same direction the newer stays: the peer gave up the older. So it does
 // if the older is past its Session.StaleAfter.
 //
-// The loser takes no new streams of ours at once (Conn.IsClosed says so) and is closed after tieLinger, when what was under way has had
-// its time; closing it sends what was written before.
+// The loser takes no new streams of ours at once (Conn.IsClosed says so), unless the winner ends before it. After tieLinger, when what
+// was under way has had its time, it is closed, which sends what was written before.
 func (h *Host) breakTie(newer network.Conn) {
 	h.ties.mu.Lock()
 	defer h.ties.mu.Unlock()
@@ -33,11 +35,11 @@ func (h *Host) breakTie(newer network.Conn) {
 		if older == newer || older.IsClosed() || newer.IsClosed() || older.Stat().Opened.After(newer.Stat().Opened) {
 			continue
 		}
-		loser := older
 		if h.keepsOlder(older, newer) {
-			loser = newer
+			h.retire(newer, older)
+		} else {
+			h.retire(older, newer)
 		}
-		h.retire(loser)
 	}
 }
 
@@ -60,30 +62,65 @@ func (h *Host) keepsOlder(older, newer network.Conn) bool {
 	return weAreLower == (dir == network.DirOutbound)
 }
 
-func (h *Host) retire(loser network.Conn) {
-	var c *conn
-	if !loser.As(&c) || c.retired.Swap(true) {
+func (h *Host) retire(loser, winner network.Conn) {
+	var c, to *conn
+	if !loser.As(&c) || !winner.As(&to) {
 		return
 	}
+	c.lostTo.Store(to)
+	ended := make(chan struct{})
+	c.atEnd(func() { close(ended) })
 	h.background.Go(func() {
 		linger := time.NewTimer(tieLinger)
 		defer linger.Stop()
-		ended := make(chan struct{})
-		c.atEnd(func() { close(ended) })
 		select {
 		case <-linger.C:
-			loser.Close()
+			if c.IsClosed() {
+				loser.Close()
+			} else {
+				c.lostTo.Store(nil) // the winner is gone: this one stays
+			}
 		case <-ended: // the peer was quicker
 		case <-h.closing.Done():
 		}
 	})
 }
 
-// tieForeseen is how long a dial waits for a tie that it would lose.
-const tieForeseen = time.Second
+// How long a dial waits for a tie that it would lose: for handshakes that come in from the same address, and then for the peer to end
+// one of the two connections.
+const (
+	tieForeseen = time.Second
+	tieVerdict  = 250 * time.Millisecond
+)
 
-// arrivals knows from which addresses handshakes are coming in. tari_comms ends the loser of a tie at once, with all that was written to
-// it: so a dial that would lose waits, before it is used, for what comes in from the same address at that very moment.
+// foresee holds up a dial that would lose a tie until it is clear whether there is one. tari_comms ends one of two connections at once,
+// with all that was written to it: its own dial, if it had not finished yet when ours came in, else ours.
+func (u *upgrader) foresee(ctx context.Context, remote ma.Multiaddr, s *dialect.Session) {
+	if u.key.Public().NodeID().Compare(s.Remote.NodeID()) < 0 {
+		return // ours would stay
+	}
+	u.arrivals.settle(ctx, remote)
+	ctx, cancel := context.WithTimeout(ctx, tieVerdict)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !s.IsClosed() && u.cameIn(s.Remote.PeerID()) {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// cameIn reports whether there is a connection that the peer dialed.
+func (h *Host) cameIn(p peer.ID) bool {
+	return slices.ContainsFunc(h.swarm.ConnsToPeer(p), func(c network.Conn) bool {
+		return c.Stat().Direction == network.DirInbound && !c.IsClosed()
+	})
+}
+
+// arrivals knows from which addresses handshakes are coming in.
 type arrivals struct {
 	mu      sync.Mutex
 	from    map[netip.Addr]int

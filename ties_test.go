@@ -61,7 +61,7 @@ func TestSimultaneousDialsLeaveTheSameConnection(t *testing.T) {
 // Over TCP a dial that would lose waits for the one that comes in, so nothing is ever written to a loser.
 func TestATieForeseen(t *testing.T) {
 	tcp := []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}
-	for range 20 {
+	for range 5 {
 		a, b := startHost(t, Config{Listen: tcp}), startHost(t, Config{Listen: tcp})
 		dialBoth(t, a, b)
 		say(t, a, b.ID(), "at once")
@@ -156,6 +156,42 @@ func (c *deafConn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return c.Conn.Read(p)
+}
+
+// When the connection that won a tie ends, the loser is what is left, and stays.
+func TestTheLoserStaysWhenTheWinnerEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := startHost(t, Config{}), startHost(t, Config{})
+		if b.PublicKey().NodeID().Compare(a.PublicKey().NodeID()) < 0 {
+			a, b = b, a // a is the lower
+		}
+		connect(t, b, a) // will lose
+		addr := b.Addrs()[0]
+		winner, err := a.swarm.TransportForDialing(addr).Dial(context.Background(), addr, b.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		loser := b.Network().ConnsToPeer(a.ID())[0]
+		if !loser.IsClosed() || loser.Stat().Direction != network.DirOutbound {
+			t.Fatalf("lost no tie: %v", loser)
+		}
+		if _, err := loser.NewStream(context.Background()); err == nil {
+			t.Error("a new stream on the loser")
+		}
+		winner.Close()
+		synctest.Wait()
+		if loser.IsClosed() {
+			t.Error("the loser is still out although the winner is gone")
+		}
+		say(t, b, a.ID(), "at once")
+		time.Sleep(2 * tieLinger)
+		synctest.Wait()
+		if conns := b.Network().ConnsToPeer(a.ID()); len(conns) != 1 || conns[0] != loser {
+			t.Errorf("left: %v", conns)
+		}
+		say(t, b, a.ID(), "later")
+	})
 }
 
 // Close gives a peer that does not read two seconds, and not the two minutes that a write may take. In real time: the swarm's Close

@@ -39,6 +39,7 @@ type upgrader struct {
 	offence func(peer.ID, error)
 
 	arrivals arrivals
+	cameIn   func(peer.ID) bool
 }
 
 var _ transport.Upgrader = (*upgrader)(nil)
@@ -68,8 +69,8 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		return nil, err
 	}
 	_ = raw.SetDeadline(time.Time{})
-	if dir == network.DirOutbound && session.Remote.NodeID().Compare(u.key.Public().NodeID()) < 0 {
-		u.arrivals.settle(ctx, raw.RemoteMultiaddr())
+	if dir == network.DirOutbound {
+		u.foresee(ctx, raw.RemoteMultiaddr(), session)
 	}
 	u.learned(h.remote, session)
 	return &conn{
@@ -205,7 +206,7 @@ type conn struct {
 	transport     transport.Transport
 	scope         network.ConnManagementScope
 
-	retired atomic.Bool // lost a tie: still serves its streams, takes no new ones of ours
+	lostTo atomic.Pointer[conn] // in a tie: while that one lives, this one serves its streams and takes no new ones of ours
 
 	known func() // called once the swarm knows the connection and a tie is broken; nil for those we dialed
 
@@ -230,11 +231,16 @@ func (c *conn) As(target any) bool {
 }
 
 // IsClosed is also true of a connection that lost a tie, so that the swarm opens no stream on it any more.
-func (c *conn) IsClosed() bool { return c.retired.Load() || c.MuxedConn.IsClosed() }
+func (c *conn) IsClosed() bool { return c.retired() || c.MuxedConn.IsClosed() }
+
+func (c *conn) retired() bool {
+	winner := c.lostTo.Load()
+	return winner != nil && !winner.MuxedConn.IsClosed()
+}
 
 // OpenStream fails on a connection that lost a tie; the swarm then takes the one that won.
 func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
-	if c.retired.Load() {
+	if c.retired() {
 		return nil, errRetired
 	}
 	return c.MuxedConn.OpenStream(ctx)
