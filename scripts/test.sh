@@ -99,7 +99,7 @@ interop() {
 	else
 		[ "${CI:-}" = true ] && bad=1
 	fi
-	go test -tags interop -count=1 -timeout 30m ./interop/... || bad=1
+	go test -race -tags interop -count=1 -timeout 30m ./interop/... || bad=1
 	return $bad
 }
 
