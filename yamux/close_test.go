@@ -334,3 +334,49 @@ func TestBrokenWriteEnds(t *testing.T) {
 		b.Close()
 	})
 }
+
+// TestCloseAfterPeerEnded: a peer that has nothing more to say, but still reads,
+// gets everything.
+func TestCloseAfterPeerEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(1000)
+		s := start(t, a, true, Config{KeepAlive: -1})
+		st := open(t, s)
+		write(t, st, string(make([]byte, 100_000)))
+		done := make(chan error)
+		go func() { done <- s.Close() }()
+		synctest.Wait()
+		b.shut()
+		synctest.Wait()
+		p := &peer{t, b}
+		if code := p.goAway(); code != goAwayNormal {
+			t.Errorf("GoAway(%d)", code)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		b.Close()
+	})
+}
+
+// TestViolationReadsOn: after a violation the connection is read, though not
+// heard, until the peer hangs up or the time is over: closing it with bytes
+// unread would take the GoAway from a TCP peer.
+func TestViolationReadsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := withPeer(t, false, Config{CloseTimeout: 2 * time.Second})
+		begin := time.Now()
+		p.send(data(flagSYN, 2, "wrong parity"))
+		for range 10 {
+			synctest.Wait()
+			p.send(data(0, 2, "and on it goes"))
+		}
+		if code := p.goAway(); code != goAwayProtocol {
+			t.Errorf("GoAway(%d)", code)
+		}
+		<-s.finished
+		if d := time.Since(begin); d != 2*time.Second {
+			t.Errorf("over after %v", d)
+		}
+	})
+}

@@ -19,6 +19,10 @@ import (
 func TestOpenLimit(t *testing.T) {
 	eachRule(t, func(t *testing.T, cfg Config) {
 		s, p := withPeer(t, true, cfg)
+		for id := uint32(2); id < 20; id += 2 { // those of the peer do not count
+			p.send(data(flagSYN|flagFIN, id, ""))
+			accept(t, s).Close()
+		}
 		var first *Stream
 		for i := range 112 {
 			st := open(t, s)
@@ -374,4 +378,31 @@ func TestClosedStreamData(t *testing.T) {
 	if code := p.goAway(); code != goAwayProtocol {
 		t.Errorf("GoAway(%d)", code)
 	}
+}
+
+// TestWindowFlood: credit that comes in crumbs while the connection takes
+// nothing costs no memory.
+func TestWindowFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(1000)
+		s := start(t, a, false, Config{KeepAlive: -1})
+		p := &peer{t, b}
+		p.send(frame(typeWindowUpdate, flagSYN, 1, 1<<20))
+		st := accept(t, s)
+		st.SetDeadline(time.Time{})
+		go st.Write(make([]byte, 2<<20))
+		for range 1000 {
+			synctest.Wait() // the write was woken, and waits again
+			p.send(frame(typeWindowUpdate, 0, 1, 1))
+		}
+		synctest.Wait()
+		s.w.mu.Lock()
+		waiting, pending := len(s.w.waiting), len(s.w.pending)
+		s.w.mu.Unlock()
+		if waiting != 1 || pending > 2*maxPending {
+			t.Errorf("%d wait, %d bytes pending", waiting, pending)
+		}
+		b.Close()
+		s.Close()
+	})
 }

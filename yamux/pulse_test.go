@@ -100,6 +100,8 @@ func TestWriteStall(t *testing.T) {
 				}
 			}
 		}()
+		write(t, one, "so far all is well")
+		synctest.Wait()
 		begin := time.Now()
 		one.SetWriteDeadline(begin.Add(30 * time.Second))
 		two.SetDeadline(time.Time{})
@@ -132,16 +134,19 @@ func TestSlowLink(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			buf := make([]byte, 4000)
+			buf, read, pause := make([]byte, 4000), 0, time.Millisecond
 			for {
 				if _, err := b.Read(buf); err != nil {
 					return
 				}
-				time.Sleep(time.Millisecond) // one byte
+				time.Sleep(pause) // one byte
+				if read++; read == 70_000 {
+					pause *= 10
+				}
 			}
 		}()
-		write(t, st, string(make([]byte, initialWindow)))
-		time.Sleep(5 * time.Minute) // more than all of it takes
+		write(t, st, string(make([]byte, 200_000)))
+		time.Sleep(time.Hour) // more than all of it takes
 		if s.IsClosed() {
 			t.Error("ended")
 		}

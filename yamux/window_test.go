@@ -239,6 +239,10 @@ func TestWindowGrows(t *testing.T) {
 			st.mu.Lock()
 			largest = st.recvMax
 			st.mu.Unlock()
+			st.Reset()
+			if free := s.mem.free; free != s.cfg.ConnectionMemory {
+				t.Errorf("%d bytes were not given back", s.cfg.ConnectionMemory-free)
+			}
 		})
 		return largest
 	}
