@@ -36,7 +36,6 @@ type message struct {
 	start, end int // its place, header included, in the batch's bytes
 	deadline   time.Time
 	retried    bool // a write of it was interrupted before
-	withdrawn  bool // not to be sent, receipt already answered
 	receipt    *receipt
 }
 
@@ -47,9 +46,8 @@ const frameHeader = 4
 
 // A batch is what one write takes: frames one after the other.
 type batch struct {
-	bytes     []byte
-	messages  []message
-	withdrawn int // how many messages are not to be sent any more
+	bytes    []byte
+	messages []message
 }
 
 // batches keeps buffers of batches that went out.
@@ -78,9 +76,11 @@ func (b *batch) keep(want func(*message) bool) {
 		if !want(&m) {
 			continue
 		}
-		n := copy(b.bytes[end:], b.bytes[m.start:m.end])
-		m.start, m.end = end, end+n
-		end += n
+		if m.start != end {
+			n := copy(b.bytes[end:], b.bytes[m.start:m.end])
+			m.start, m.end = end, end+n
+		}
+		end = m.end
 		kept = append(kept, m)
 	}
 	clear(b.messages[len(kept):])
@@ -93,6 +93,6 @@ func (b *batch) recycle() {
 		return
 	}
 	clear(b.messages)
-	b.messages, b.bytes, b.withdrawn = b.messages[:0], b.bytes[:0], 0
+	b.messages, b.bytes = b.messages[:0], b.bytes[:0]
 	batches.Put(b)
 }

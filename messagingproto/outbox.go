@@ -2,6 +2,7 @@ package messagingproto
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ type outbox struct {
 	to      peer.ID
 	runner  func() // run; kept so that starting it allocates nothing
 
-	// The stream is replaced by run only; others may reset it.
+	// Of run alone:
 	armed    time.Time // when the stream's write deadline was last set
 	failures int       // streams lost one after the other without a whole message written
 
@@ -198,8 +199,10 @@ func (o *outbox) ready() (network.Stream, error) {
 	defer cancel()
 	ctx = network.WithDialPeerTimeout(ctx, s.cfg.DialTimeout)
 	stream, err := s.host.NewStream(ctx, o.to, s.cfg.Protocols...)
-	if err != nil && ctx.Err() == nil {
-		stream, err = s.host.NewStream(ctx, o.to, s.cfg.Protocols...)
+	if first := err; first != nil && ctx.Err() == nil {
+		if stream, err = s.host.NewStream(ctx, o.to, s.cfg.Protocols...); err != nil {
+			err = fmt.Errorf("%w; again: %w", first, err)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -233,28 +236,27 @@ func pause(ctx context.Context, failures int) error {
 }
 
 // take removes the next batch from the queue, without the messages that have
-// expired or were withdrawn. It returns nil if none is left in it.
+// expired. It returns nil if none is left.
 func (o *outbox) take() *batch {
 	now := time.Now()
 	var expired []*receipt
 	o.mu.Lock()
+	if len(o.pending) == 0 { // the last one was withdrawn
+		o.mu.Unlock()
+		return nil
+	}
 	b := o.pending[0]
 	o.pending = slices.Delete(o.pending, 0, 1)
-	if b.messages[0].deadline.After(now) && b.withdrawn == 0 {
-		o.mu.Unlock() // deadlines only grow within a batch
-		return b
-	}
-	b.keep(func(m *message) bool {
-		if m.withdrawn {
+	if !b.messages[0].deadline.After(now) { // deadlines only grow within a batch
+		b.keep(func(m *message) bool {
+			if m.deadline.After(now) {
+				return true
+			}
+			expired = append(expired, m.receipt)
+			o.forget(1, m.size())
 			return false
-		}
-		if m.deadline.After(now) {
-			return true
-		}
-		expired = append(expired, m.receipt)
-		o.forget(1, m.size())
-		return false
-	})
+		})
+	}
 	o.mu.Unlock()
 	for _, r := range expired {
 		r.tell(&SendError{Reason: Expired})

@@ -571,6 +571,62 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// What is withdrawn takes no room: the queue would be full twice over.
+func TestCancelMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{Limits: Limits{PeerMessages: 3}})
+		f.hosts["a"].dial = sleepFirst(30 * time.Second)
+		out := outcomes{t: t}
+		out.send(a, "b", []byte("first"))
+		out.send(a, "b", []byte("second"))
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := a.Send(ctx, "b", fill('x', 50<<10)); ReasonOf(err) != Cancelled {
+				t.Errorf("got %v", err)
+			}
+			cancel()
+		}
+		a.mu.Lock()
+		o := a.outboxes["b"]
+		a.mu.Unlock()
+		held := 0
+		o.mu.Lock()
+		for _, b := range o.pending {
+			held += len(b.bytes)
+		}
+		o.mu.Unlock()
+		if want := 2*frameHeader + len("first") + len("second"); held != want {
+			t.Errorf("%d bytes wait, want %d", held, want)
+		}
+		out.reasons()
+		synctest.Wait()
+		if got := in.all(); !slices.Equal(got, []string{"first", "second"}) {
+			t.Errorf("arrived: %q", got)
+		}
+	})
+}
+
+// The only message is withdrawn while the peer is dialed.
+func TestCancelTheOnlyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		f.hosts["a"].dial = sleepFirst(2 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := a.Send(ctx, "b", []byte("withdrawn")); ReasonOf(err) != Cancelled {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := a.Send(t.Context(), "b", []byte("next")); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if got := in.all(); !slices.Equal(got, []string{"next"}) {
+			t.Errorf("arrived: %q", got)
+		}
+	})
+}
+
 // Cancelling in the middle of a write leaves the stream whole.
 func TestCancelWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -72,7 +72,7 @@ func (o *outbox) requeue(b *batch, err error) {
 		uses := first || refused
 		first = false
 		switch {
-		case m.withdrawn || !uses:
+		case !uses:
 			return true
 		case m.retried:
 			failed = append(failed, m.receipt)
@@ -155,17 +155,13 @@ func (o *outbox) fail(why func(*message) *SendError) {
 	o.pending = nil
 	for _, b := range all {
 		for i := range b.messages {
-			if m := &b.messages[i]; !m.withdrawn {
-				o.forget(1, m.size())
-			}
+			o.forget(1, b.messages[i].size())
 		}
 	}
 	o.mu.Unlock()
 	for _, b := range all {
 		for i := range b.messages {
-			if m := &b.messages[i]; !m.withdrawn {
-				m.receipt.tell(why(m))
-			}
+			b.messages[i].receipt.tell(why(&b.messages[i]))
 		}
 		b.recycle()
 	}
@@ -176,15 +172,24 @@ func (o *outbox) fail(why func(*message) *SendError) {
 func (o *outbox) withdraw(r *receipt) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, b := range o.pending {
-		for i := range b.messages {
-			if m := &b.messages[i]; m.receipt == r {
-				m.receipt, m.withdrawn = nil, true
-				b.withdrawn++
-				o.forget(1, m.size())
+	for i, b := range o.pending {
+		found := false
+		b.keep(func(m *message) bool {
+			if m.receipt != r {
 				return true
 			}
+			o.forget(1, m.size())
+			found = true
+			return false
+		})
+		if !found {
+			continue
 		}
+		if len(b.messages) == 0 {
+			o.pending = slices.Delete(o.pending, i, i+1)
+			b.recycle()
+		}
+		return true
 	}
 	return false
 }
