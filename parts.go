@@ -21,10 +21,11 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/memnet"
 )
 
-// How long a dial of one address may take, from connect to ready. tari_comms gives the connect alone 60 s.
+// How long a dial of one address may take, from connect to ready. tari_comms gives the connect alone 60 s; an onion service may
+// need twice that.
 const (
 	connectTimeout = 30 * time.Second
-	dialTimeout    = 60 * time.Second
+	dialTimeout    = 120 * time.Second
 )
 
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for

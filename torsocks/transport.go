@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -79,12 +80,35 @@ func (t *Transport) Dial(ctx context.Context, raddr ma.Multiaddr, p peer.ID) (tr
 		scope.Done()
 		return nil, err
 	}
-	c, err := t.dialer.Dial(ctx, host, port, p.String())
+	c, err := t.ask(ctx, host, port, p)
 	if err != nil {
 		scope.Done()
 		return nil, err
 	}
 	return t.upgrader.Upgrade(ctx, t, &conn{Conn: c, remote: raddr}, network.DirOutbound, p, scope)
+}
+
+// An onion service that stays silent is asked again, through other circuits: a
+// lost introduction is never answered, and Tor itself would wait for two minutes.
+const (
+	firstPatience = 15 * time.Second // then half as much more each time
+	mostAsked     = 4
+)
+
+// ask dials through the proxy, an onion service more than once if need be.
+func (t *Transport) ask(ctx context.Context, host string, port uint16, p peer.ID) (net.Conn, error) {
+	d := *t.dialer
+	if !strings.HasSuffix(host, ".onion") || d.RequestTimeout != 0 {
+		return d.Dial(ctx, host, port, p.String())
+	}
+	for try := 1; ; try++ {
+		d.RequestTimeout = firstPatience * time.Duration(try+1) / 2
+		c, err := d.Dial(ctx, host, port, fmt.Sprintf("%s/%d", p, try))
+		var silence net.Error
+		if err == nil || try == mostAsked || ctx.Err() != nil || !errors.As(err, &silence) || !silence.Timeout() {
+			return c, err
+		}
+	}
 }
 
 // CanDial reports whether the route sends addr through the proxy.

@@ -96,7 +96,7 @@ func TestTransportDial(t *testing.T) {
 	p := peer.ID("somebody")
 	var trouble error
 	addr := proxy(t, func(c net.Conn) {
-		user := p.String()
+		user := p.String() + "/1"
 		auth := append([]byte{1, byte(len(user))}, user...)
 		auth = append(append(auth, byte(len(user))), user...)
 		name := "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion"
