@@ -30,13 +30,13 @@ func ParseAddress(s string) (Address, error) {
 	if len(s) > maxAddressText {
 		return Address{}, fmt.Errorf("tari: peer address is longer than %d characters", maxAddressText)
 	}
-	keyText, rest, any := strings.Cut(strings.TrimSpace(s), "::")
+	keyText, rest, more := strings.Cut(strings.TrimSpace(s), "::")
 	key, err := tarikey.PublicKeyFromHex(keyText)
 	if err != nil {
 		return Address{}, fmt.Errorf("tari: peer address must begin with a public key in hex: %w", err)
 	}
 	a := Address{Key: key}
-	if !any {
+	if !more {
 		return a, nil
 	}
 	begun := ""

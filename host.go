@@ -36,6 +36,7 @@ type Host struct {
 	swarm *swarm.Swarm
 	peers peerstore.Peerstore
 	sweep *pstoremanager.PeerstoreManager // forgets peers that left
+	names *namesExplained
 	rcmgr network.ResourceManager
 	conns connmgr.ConnManager
 	bus   event.Bus
@@ -109,15 +110,15 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
 		return err
 	}
-	names := newResolver(cfg.AllowTestAddresses)
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, names); err != nil {
+	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses)}
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, h.names); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {
 		return err
 	}
 	h.sweep.Start()
-	names.canDial = func(a ma.Multiaddr) bool { return h.swarm.TransportForDialing(a) != nil }
+	h.names.canDial = func(a ma.Multiaddr) bool { return h.swarm.TransportForDialing(a) != nil }
 
 	high := cfg.Limits.Inbound + cfg.Limits.Outbound
 	if h.conns, err = basicconnmgr.NewConnManager(high*9/10, high); err != nil {
@@ -221,8 +222,10 @@ func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
 		return nil
 	}
 	h.swarm.Backoff().Clear(pi.ID) // who asks by name means now
-	_, err := h.swarm.DialPeer(ctx, pi.ID)
-	return err
+	if _, err := h.swarm.DialPeer(ctx, pi.ID); err != nil {
+		return h.names.explain(err)
+	}
+	return nil
 }
 
 // Claim returns what a connected peer says of itself.

@@ -270,6 +270,7 @@ func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool      { return !g.acc
 func (g *gate) InterceptSecured(d network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return !(g.secured && p == g.peer)
 }
+
 func (g *gate) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
 	return !(g.upgrad && c.RemotePeer() == g.peer), 0
 }

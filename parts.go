@@ -30,7 +30,7 @@ const (
 
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
 // private addresses.
-func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names *resolver) (*swarm.Swarm, error) {
+func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names network.MultiaddrDNSResolver) (*swarm.Swarm, error) {
 	options := []swarm.Option{
 		swarm.WithResourceManager(r),
 		swarm.WithDialTimeout(dialTimeout),

@@ -63,7 +63,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (n
 	}
 	s, err := h.swarm.NewStream(ctx, p)
 	if err != nil {
-		return nil, err
+		return nil, h.names.explain(err)
 	}
 	if len(pids) == 0 || pids[0] == "" {
 		return s, nil
