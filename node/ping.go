@@ -149,7 +149,7 @@ func (p *pinger) upgrade(ctx context.Context, conn net.Conn, in dialect.Network,
 	ctx, cancel := context.WithTimeout(ctx, dialect.Budget)
 	defer cancel()
 	d := dialect.Of(in)
-	p.end(dialect.StageWire, fmt.Sprintf("0x%02x, %s, goes with Noise's first message", d.WireByte(), in.Name), 0, nil)
+	_ = p.end(dialect.StageWire, fmt.Sprintf("0x%02x, %s, goes with Noise's first message", d.WireByte(), in.Name), 0, nil)
 	session, err := d.Upgrade(ctx, conn, network.DirOutbound, dialect.Local{
 		Key:    id.Key,
 		Expect: peer.Key,
@@ -160,7 +160,7 @@ func (p *pinger) upgrade(ctx context.Context, conn net.Conn, in dialect.Network,
 			claim.Protocols = []protocol.ID{tariproto.Messaging}
 			return claim, claim.Sign(id.Key, time.Now())
 		},
-		Trace: func(t dialect.StageTime) { p.end(t.Stage, "", t.Took, t.Err) },
+		Trace: func(t dialect.StageTime) { _ = p.end(t.Stage, "", t.Took, t.Err) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node: ping: %w", err)
