@@ -24,6 +24,7 @@ var arrows = map[string]string{
 	"tariproto":           "",
 	"yamux":               "",
 	"memnet":              "",
+	"internal/prost":      "",
 	"internal/transcript": "",
 
 	// for tests
@@ -31,7 +32,7 @@ var arrows = map[string]string{
 
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",
-	"identityproto": "tarikey tariproto",
+	"identityproto": "tarikey tariproto internal/prost",
 	"dialect":       "wiremode noise identityproto tariproto tarikey yamux",
 	"torsocks":      "",
 	"torctl":        "",
@@ -39,6 +40,7 @@ var arrows = map[string]string{
 	// level 2: the host, and what works on any go-libp2p host
 	".":              "memnet dialect wiremode tariproto identityproto tarikey torsocks",
 	"messagingproto": "tariproto tarikey",
+	"rpc":            "internal/prost",
 	"peerbook":       "tarikey identityproto",
 
 	// assembly

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"runtime"
 	"testing"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
 )
 
 // TestAllocationBounded: what a stranger sends makes us allocate a few times its size, whatever it claims to hold.
 func TestAllocationBounded(t *testing.T) {
 	k := us.Public()
-	seed := appendBytes(nil, 1, bytes.Repeat([]byte{1}, 13))
+	seed := prost.AppendBytes(nil, 1, bytes.Repeat([]byte{1}, 13))
 	for name, read := range map[string]func() (size int){
 		"many empty addresses": func() int {
 			b := bytes.Repeat([]byte{0x0a, 0}, MaxMessage/2)
@@ -29,7 +31,7 @@ func TestAllocationBounded(t *testing.T) {
 			return len(b)
 		},
 		"an address that says it is long": func() int {
-			b := appendBytes(nil, 1, []byte{54, 0xff, 0xff, 0xff, 0x7f, 'a'})
+			b := prost.AppendBytes(nil, 1, []byte{54, 0xff, 0xff, 0xff, 0x7f, 'a'})
 			_, _ = DecodeMessage(b, k, Rules{}, now)
 			return len(b)
 		},
@@ -43,7 +45,7 @@ func TestAllocationBounded(t *testing.T) {
 			return len(b)
 		},
 		"one long seed address": func() int {
-			b := appendBytes(bytes.Clone(seed), 2, bytes.Repeat([]byte("/tls"), maxSeedMessage/4))
+			b := prost.AppendBytes(bytes.Clone(seed), 2, bytes.Repeat([]byte("/tls"), maxSeedMessage/4))
 			_, _ = decodeSeed(b, k, Rules{})
 			return len(b)
 		},

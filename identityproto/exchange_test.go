@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
+
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -150,9 +152,9 @@ func TestRules(t *testing.T) {
 		{"user agent with umlauts", frameOf(message(func(c *Claim) { c.UserAgent = "ü" })), KindUserAgent, 0},
 		{"protocol with a comma", frameOf(message(func(c *Claim) { c.Protocols = many(1, "a,b") })), KindProtocolText, 0},
 		{"protocol with a newline", frameOf(message(func(c *Claim) { c.Protocols = many(1, "a\n") })), KindProtocolText, 0},
-		{"no multiaddr", frameOf(appendBytes(message(nil), 1, []byte{0xff, 0xff, 0x03})), KindAddress, 0},
-		{"cut multiaddr", frameOf(appendBytes(message(nil), 1, []byte{4, 1, 2, 3})), KindAddress, 0},
-		{"empty multiaddr", frameOf(appendBytes(message(nil), 1, nil)), KindShape, long},
+		{"no multiaddr", frameOf(prost.AppendBytes(message(nil), 1, []byte{0xff, 0xff, 0x03})), KindAddress, 0},
+		{"cut multiaddr", frameOf(prost.AppendBytes(message(nil), 1, []byte{4, 1, 2, 3})), KindAddress, 0},
+		{"empty multiaddr", frameOf(prost.AppendBytes(message(nil), 1, nil)), KindShape, long},
 		{"unknown features", frameOf(message(func(c *Claim) { c.Features = 4 })), KindFeatures, 0},
 		{"no signature", frameOf(broken(func(c *Claim) { c.Signature = nil })), KindNoSignature, 0},
 		{"scalar not canonical", frameOf(badScalar), KindNoSignature, 0},
@@ -167,18 +169,18 @@ func TestRules(t *testing.T) {
 		{"port 0", frameOf(message(addrs("/ip4/1.2.3.4/tcp/0"))), KindShape, long},
 		{"onion of version 2", frameOf(message(addrs("/onion/aaimaq4ygg2iegci:80"))), KindShape, long},
 		{"onion with a wrong checksum", frameOf(message(addrs("/onion3/aww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234"))), KindShape, long},
-		{"name with a slash", frameOf(appendBytes(message(nil), 1, []byte{54, 3, 'a', '/', 'b', 6, 1, 1})), KindShape, long},
-		{"name not UTF-8", frameOf(appendBytes(message(nil), 1, []byte{54, 1, 0xff, 6, 1, 1})), KindAddress, 0},
-		{"an empty name, which Rust takes and drops", frameOf(appendBytes(message(nil), 1, []byte{54, 0, 6, 1, 1})), KindAddress, 0},
-		{"onion with port 0", frameOf(appendBytes(message(nil), 1, onionPort0)), KindShape, long},
+		{"name with a slash", frameOf(prost.AppendBytes(message(nil), 1, []byte{54, 3, 'a', '/', 'b', 6, 1, 1})), KindShape, long},
+		{"name not UTF-8", frameOf(prost.AppendBytes(message(nil), 1, []byte{54, 1, 0xff, 6, 1, 1})), KindAddress, 0},
+		{"an empty name, which Rust takes and drops", frameOf(prost.AppendBytes(message(nil), 1, []byte{54, 0, 6, 1, 1})), KindAddress, 0},
+		{"onion with port 0", frameOf(prost.AppendBytes(message(nil), 1, onionPort0)), KindShape, long},
 		{"memory without port", frameOf(message(addrs("/memory/0"))), KindShape, long},
 		{"plain dns", frameOf(message(addrs("/dns/a.b/tcp/1"))), KindShape, long},
 		{"private address", frameOf(message(addrs("/ip4/10.0.0.1/tcp/1"))), 0, 0},
 		{"twice the same message", frameOf(twice(message(func(c *Claim) { c.Addresses = nil }))), 0, 0},
 		{"no protobuf", frameOf([]byte{0xff}), KindDecode, long},
 		{"wrong wire type", frameOf([]byte{0x10 | 2, 0}), KindDecode, long},
-		{"user agent not UTF-8", frameOf(appendBytes(nil, 4, []byte{0xff})), KindDecode, long},
-		{"1024 bytes", frameOf(appendBytes(message(func(c *Claim) { c.UserAgent = "" }), 15, make([]byte, 1024-3-len(message(func(c *Claim) { c.UserAgent = "" }))))), 0, 0},
+		{"user agent not UTF-8", frameOf(prost.AppendBytes(nil, 4, []byte{0xff})), KindDecode, long},
+		{"1024 bytes", frameOf(prost.AppendBytes(message(func(c *Claim) { c.UserAgent = "" }), 15, make([]byte, 1024-3-len(message(func(c *Claim) { c.UserAgent = "" }))))), 0, 0},
 		{"1025 bytes", frameOf(make([]byte, 1025)), KindTooLarge, long},
 		{"65535 bytes", frameOf(make([]byte, 65535)), KindTooLarge, long},
 		{"version 1", append([]byte{1}, frameOf(message(nil))[1:]...), KindVersion, short},

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
+
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
@@ -166,26 +168,26 @@ func EncodeFrame(c *Claim) ([]byte, error) {
 func EncodeMessage(c *Claim) []byte {
 	var b []byte
 	for _, a := range c.Addresses {
-		b = appendBytes(b, 1, a.Bytes())
+		b = prost.AppendBytes(b, 1, a.Bytes())
 	}
-	b = appendVarint(b, 2, uint64(c.Features))
+	b = prost.AppendVarint(b, 2, uint64(c.Features))
 	for _, p := range c.Protocols {
-		b = appendBytes(b, 3, []byte(p))
+		b = prost.AppendBytes(b, 3, []byte(p))
 	}
 	if c.UserAgent != "" {
-		b = appendBytes(b, 4, []byte(c.UserAgent))
+		b = prost.AppendBytes(b, 4, []byte(c.UserAgent))
 	}
 	if c.Signature != nil {
-		b = appendBytes(b, 5, c.Signature.encode())
+		b = prost.AppendBytes(b, 5, c.Signature.encode())
 	}
 	return b
 }
 
 func (s *Signature) encode() []byte {
-	b := appendVarint(nil, 1, uint64(s.Version))
-	b = appendBytes(b, 2, s.S[:])
-	b = appendBytes(b, 3, s.Nonce.Bytes())
-	return appendVarint(b, 4, uint64(s.UpdatedAt.Unix()))
+	b := prost.AppendVarint(nil, 1, uint64(s.Version))
+	b = prost.AppendBytes(b, 2, s.S[:])
+	b = prost.AppendBytes(b, 3, s.Nonce.Bytes())
+	return prost.AppendVarint(b, 4, uint64(s.UpdatedAt.Unix()))
 }
 
 // DecodeMessage reads and validates what EncodeMessage makes, as the claim of
@@ -203,23 +205,23 @@ func DecodeMessage(message []byte, key tarikey.PublicKey, rules Rules, now time.
 
 func decodeModern(message []byte) (*modernMessage, error) {
 	var m modernMessage
-	err := eachField(message, 0, func(f field) (err error) {
+	err := prost.Each(message, 0, func(f prost.Field) (err error) {
 		var b []byte
 		var n uint64
-		switch f.num {
+		switch f.Num {
 		case 1:
-			b, err = f.data()
+			b, err = f.Data()
 			m.addresses = append(m.addresses, b)
 		case 2:
-			n, err = f.number()
+			n, err = f.Number()
 			m.features = uint32(n)
 		case 3:
-			b, err = f.data()
+			b, err = f.Data()
 			m.protocols = append(m.protocols, b)
 		case 4:
-			m.userAgent, err = f.text()
+			m.userAgent, err = f.Text()
 		case 5:
-			if b, err = f.data(); err == nil {
+			if b, err = f.Data(); err == nil {
 				if m.signature == nil {
 					m.signature = new(modernSignature)
 				}
@@ -235,18 +237,18 @@ func decodeModern(message []byte) (*modernMessage, error) {
 }
 
 func (s *modernSignature) decode(b []byte) error {
-	return eachField(b, 1, func(f field) (err error) {
+	return prost.Each(b, 1, func(f prost.Field) (err error) {
 		var n uint64
-		switch f.num {
+		switch f.Num {
 		case 1:
-			n, err = f.number()
+			n, err = f.Number()
 			s.version = uint32(n)
 		case 2:
-			s.s, err = f.data()
+			s.s, err = f.Data()
 		case 3:
-			s.nonce, err = f.data()
+			s.nonce, err = f.Data()
 		case 4:
-			n, err = f.number()
+			n, err = f.Number()
 			s.updatedAt = int64(n)
 		}
 		return err

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
 )
 
 // rustAnswer is what tari_comms 6.3.0-pre.2 says of a claim that
@@ -133,7 +135,7 @@ func TestMarshal(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"nothing": nil, "half a key": b[:16], "no key": make([]byte, 32), "no protobuf": append(bytes.Clone(us.Public().Bytes()), 0xff),
-		"no address": appendBytes(bytes.Clone(us.Public().Bytes()), 1, []byte{0xff}), "no signature": appendBytes(bytes.Clone(us.Public().Bytes()), 5, nil),
+		"no address": prost.AppendBytes(bytes.Clone(us.Public().Bytes()), 1, []byte{0xff}), "no signature": prost.AppendBytes(bytes.Clone(us.Public().Bytes()), 5, nil),
 	} {
 		if err := back.UnmarshalBinary(b); err == nil {
 			t.Errorf("%s: read", name)

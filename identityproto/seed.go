@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
+
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -81,16 +83,16 @@ func unpunished(err error) error {
 //	5 string          user_agent
 func encodeSeed(c *Claim) []byte {
 	id := c.Key.NodeID()
-	b := appendBytes(nil, 1, id[:])
+	b := prost.AppendBytes(nil, 1, id[:])
 	for _, a := range texts(c.Addresses) {
-		b = appendBytes(b, 2, []byte(a))
+		b = prost.AppendBytes(b, 2, []byte(a))
 	}
-	b = appendVarint(b, 3, uint64(c.Features))
+	b = prost.AppendVarint(b, 3, uint64(c.Features))
 	for _, p := range c.Protocols {
-		b = appendBytes(b, 4, []byte(p))
+		b = prost.AppendBytes(b, 4, []byte(p))
 	}
 	if c.UserAgent != "" {
-		b = appendBytes(b, 5, []byte(c.UserAgent))
+		b = prost.AppendBytes(b, 5, []byte(c.UserAgent))
 	}
 	return b
 }
@@ -101,15 +103,15 @@ func decodeSeed(message []byte, key tarikey.PublicKey, rules Rules) (*Claim, err
 	c := &Claim{Key: key}
 	var nodeID []byte
 	seen := 0 // addresses, also those that are none
-	err := eachField(message, 0, func(f field) (err error) {
+	err := prost.Each(message, 0, func(f prost.Field) (err error) {
 		var b []byte
 		var n uint64
 		var text string
-		switch f.num {
+		switch f.Num {
 		case 1:
-			nodeID, err = f.data()
+			nodeID, err = f.Data()
 		case 2:
-			text, err = f.text()
+			text, err = f.Text()
 			if seen++; err != nil || seen > maxSeedAddresses || len(text) > maxSeedAddress {
 				break
 			}
@@ -117,15 +119,15 @@ func decodeSeed(message []byte, key tarikey.PublicKey, rules Rules) (*Claim, err
 				c.Addresses = append(c.Addresses, a)
 			}
 		case 3:
-			n, err = f.number()
+			n, err = f.Number()
 			c.Features = Features(n) & FeatureNode
 		case 4:
-			b, err = f.data()
+			b, err = f.Data()
 			if len(c.Protocols) < maxSeedAddresses && printable(string(b)) {
 				c.Protocols = append(c.Protocols, protocol.ID(b))
 			}
 		case 5:
-			c.UserAgent, err = f.text()
+			c.UserAgent, err = f.Text()
 		}
 		return err
 	})

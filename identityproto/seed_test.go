@@ -5,17 +5,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
+
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // seedMessage is a claim of us in the seed dialect with addresses as they come.
 func seedMessage(addresses ...string) []byte {
 	id := us.Public().NodeID()
-	b := appendBytes(nil, 1, id[:])
+	b := prost.AppendBytes(nil, 1, id[:])
 	for _, a := range addresses {
-		b = appendBytes(b, 2, []byte(a))
+		b = prost.AppendBytes(b, 2, []byte(a))
 	}
-	return appendBytes(b, 4, []byte("/tari/messaging/0.1.0"))
+	return prost.AppendBytes(b, 4, []byte("/tari/messaging/0.1.0"))
 }
 
 // TestSeedAddresses holds addresses against the rules of 0.8.1 (its validate_address).
@@ -78,8 +80,8 @@ func TestSeedAddresses(t *testing.T) {
 		"id of 12 bytes":           {append(seedMessage("/ip4/1.2.3.4/tcp/1"), append([]byte{0x0a, 12}, make([]byte, 12)...)...), KindNodeID, 0},
 		"features nobody knows":    {append(seedMessage("/ip4/1.2.3.4/tcp/1"), 0x18, 0xff, 1), 0, 1},
 		"an unknown field":         {append(seedMessage("/ip4/1.2.3.4/tcp/1"), 0x78, 1), 0, 1},
-		"a user agent of 101":      {appendBytes(seedMessage("/ip4/1.2.3.4/tcp/1"), 5, bytes.Repeat([]byte("u"), 101)), 0, 1},
-		"a user agent with escape": {appendBytes(seedMessage("/ip4/1.2.3.4/tcp/1"), 5, []byte("\x1b[31m")), 0, 1},
+		"a user agent of 101":      {prost.AppendBytes(seedMessage("/ip4/1.2.3.4/tcp/1"), 5, bytes.Repeat([]byte("u"), 101)), 0, 1},
+		"a user agent with escape": {prost.AppendBytes(seedMessage("/ip4/1.2.3.4/tcp/1"), 5, []byte("\x1b[31m")), 0, 1},
 	} {
 		claim, err := decodeSeed(c.message, us.Public(), Rules{})
 		if kindOf(err) != c.kind {

@@ -1,4 +1,8 @@
-package identityproto
+// Package prost reads and writes protobuf messages as Rust's prost does, which
+// tari_comms uses: what it takes and refuses is what a Rust peer takes and
+// refuses. The decoder is written out, because a known field of the wrong wire type is an
+// error there, while Go's generated code skips it.
+package prost
 
 import (
 	"errors"
@@ -7,9 +11,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// field is one field of a protobuf message.
-type field struct {
-	num    protowire.Number
+// Field is one field of a protobuf message.
+type Field struct {
+	Num    protowire.Number
 	typ    protowire.Type
 	bytes  []byte // of a length-delimited field; points into the message
 	varint uint64
@@ -22,11 +26,9 @@ var (
 	errGroup     = errors.New("a group does not end, or nests too deeply")
 )
 
-// eachField walks a message. The decoder is written out, because what it takes
-// must be what prost takes on the Rust side: a known field of the wrong wire type is an
-// error there, while Go's generated code skips it.
-// depth is how many messages this one is inside of.
-func eachField(b []byte, depth int, visit func(field) error) error {
+// Each calls visit with the fields of a message in their order, until one of
+// them fails. depth is how many messages this one is inside of.
+func Each(b []byte, depth int, visit func(Field) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -36,7 +38,7 @@ func eachField(b []byte, depth int, visit func(field) error) error {
 			return errNumber
 		}
 		b = b[n:]
-		f := field{num: num, typ: typ}
+		f := Field{Num: num, typ: typ}
 		switch typ {
 		case protowire.VarintType:
 			f.varint, n = protowire.ConsumeVarint(b)
@@ -94,17 +96,17 @@ func skipGroup(num protowire.Number, b []byte, depth int) (size int, err error) 
 	}
 }
 
-// data is the content of a length-delimited field.
-func (f field) data() ([]byte, error) {
+// Data is the content of a length-delimited field.
+func (f Field) Data() ([]byte, error) {
 	if f.typ != protowire.BytesType {
 		return nil, errFieldType
 	}
 	return f.bytes, nil
 }
 
-// text is data that has to be UTF-8.
-func (f field) text() (string, error) {
-	b, err := f.data()
+// Text is Data that has to be UTF-8.
+func (f Field) Text() (string, error) {
+	b, err := f.Data()
 	if err != nil {
 		return "", err
 	}
@@ -114,20 +116,37 @@ func (f field) text() (string, error) {
 	return string(b), nil
 }
 
-// number is the value of a varint field.
-func (f field) number() (uint64, error) {
+// Number is the value of a varint field.
+func (f Field) Number() (uint64, error) {
 	if f.typ != protowire.VarintType {
 		return 0, errFieldType
 	}
 	return f.varint, nil
 }
 
-func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+// Numbers appends the values of a repeated varint field to dst, packed or not.
+func (f Field) Numbers(dst []uint64) ([]uint64, error) {
+	if f.typ == protowire.VarintType {
+		return append(dst, f.varint), nil
+	}
+	b, err := f.Data()
+	for err == nil && len(b) > 0 {
+		v, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		dst, b = append(dst, v), b[n:]
+	}
+	return dst, err
+}
+
+// AppendBytes appends a length-delimited field, also an empty one.
+func AppendBytes(b []byte, num protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
 }
 
-// appendVarint leaves a zero out, as proto3 does.
-func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
+// AppendVarint appends a varint field. It leaves a zero out, as proto3 does.
+func AppendVarint(b []byte, num protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
