@@ -107,9 +107,10 @@ type rustPeer struct {
 func (p *rustPeer) in(t testing.TB) *rustPeer { return &rustPeer{t, p.rustProcess} }
 
 type rustProcess struct {
-	era   era
-	ready event
-	args  []string
+	era      era
+	ready    event
+	args     []string
+	patience time.Duration // of each wait
 
 	stdinMu sync.Mutex
 	stdin   io.WriteCloser
@@ -145,7 +146,7 @@ func startRust(t testing.TB, e era, args ...string) *rustPeer {
 	}
 
 	p := &rustPeer{t, &rustProcess{
-		era: e, args: args, stdin: stdin, cmd: cmd, exited: make(chan struct{}), more: make(chan struct{}),
+		era: e, args: args, patience: patience, stdin: stdin, cmd: cmd, exited: make(chan struct{}), more: make(chan struct{}),
 	}}
 	go func() {
 		defer close(p.exited)
@@ -227,7 +228,7 @@ func (p *rustPeer) wait(what string, match func(event) bool) event {
 }
 
 // waitFrom returns the first event at or after from that matches; it fails the
-// test after patience, or when the peer is gone.
+// test after its patience, or when the peer is gone.
 func (p *rustPeer) waitFrom(from int, what string, match func(event) bool) event {
 	p.t.Helper()
 	ev, _ := p.next(from, what, match)
@@ -237,7 +238,7 @@ func (p *rustPeer) waitFrom(from int, what string, match func(event) bool) event
 // next is waitFrom that also says where to go on.
 func (p *rustPeer) next(from int, what string, match func(event) bool) (event, int) {
 	p.t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(p.patience)
 	defer deadline.Stop()
 	gone := false
 	for {
@@ -259,7 +260,7 @@ func (p *rustPeer) next(from int, what string, match func(event) bool) (event, i
 		case <-p.exited:
 			gone = true // look once more: its last lines are there now
 		case <-deadline.C:
-			p.t.Fatalf("the %s peer did not say within %v: %s\n%s", p.era.name, patience, what, p.lastEvents(20))
+			p.t.Fatalf("the %s peer did not say within %v: %s\n%s", p.era.name, p.patience, what, p.lastEvents(20))
 		}
 	}
 }

@@ -17,6 +17,8 @@
 //!   unban      node_id
 //!   quit
 //!
+//! With --socks /ip4/…/tcp/N it dials everything through that SOCKS5 proxy.
+//!
 //! Events: ready, connected, disconnected, connect_failed, inbound_failed,
 //! violation, banned, message, duplex, reply, bye.
 
@@ -47,7 +49,8 @@ use tari_comms::{
     },
     pipeline,
     protocol::{messaging::MessagingProtocolExtension, ProtocolEvent, ProtocolId, ProtocolNotification},
-    transports::TcpTransport,
+    socks,
+    transports::{predicate::FalsePredicate, SocksConfig, SocksTransport, TcpTransport},
     types::{CommsPublicKey, CommsSecretKey},
     CommsBuilder,
     CommsNode,
@@ -153,7 +156,7 @@ async fn run() -> Result<(), AnyError> {
     let (messaging_events, _) = broadcast::channel(100);
     let (duplex_tx, duplex_rx) = mpsc::channel(10);
 
-    let mut node = builder
+    let node = builder
         .build()?
         .add_protocol_extension(
             MessagingProtocolExtension::new(
@@ -169,9 +172,19 @@ async fn run() -> Result<(), AnyError> {
             )
             .with_ban_duration(Duration::from_secs(flags.number("messaging-ban-secs", 600)?)),
         )
-        .add_protocol([ProtocolId::from_static(DUPLEX)], &duplex_tx)
-        .spawn_with_transport(TcpTransport::new())
-        .await?;
+        .add_protocol([ProtocolId::from_static(DUPLEX)], &duplex_tx);
+    // Through a proxy, such as Tor's, everything is dialed; listening is TCP either way.
+    let mut node = match flags.get("socks") {
+        Some(proxy) => {
+            let transport = SocksTransport::new(SocksConfig {
+                proxy_address: proxy.parse()?,
+                authentication: socks::Authentication::None,
+                proxy_bypass_predicate: Arc::new(FalsePredicate::new()),
+            });
+            node.spawn_with_transport(transport).await?
+        },
+        None => node.spawn_with_transport(TcpTransport::new()).await?,
+    };
 
     tokio::spawn(report_connections(node.subscribe_connection_manager_events()));
     tokio::spawn(report_bans(node.subscribe_connectivity_events()));
