@@ -211,11 +211,11 @@ func (st *Stream) closeWrite() error {
 	if st.s.cfg.Window == Absolute {
 		st.announce()
 	}
-	st.s.w.control(header{typeData, st.takeOwed() | flagFIN, st.id, 0})
 	st.finished = true
 	st.writeErr = ErrWriteClosed
 	st.writable.Broadcast()
-	st.maybeForget()
+	st.maybeForget() // before the peer hears of it and opens the next one
+	st.s.w.control(header{typeData, st.takeOwed() | flagFIN, st.id, 0})
 	return nil
 }
 
@@ -267,17 +267,16 @@ func (st *Stream) ResetWithError(code network.StreamErrorCode) error {
 	if st.gone {
 		return nil
 	}
-	known := st.owed&flagSYN == 0
+	st.writeErr = err
+	st.writable.Broadcast()
+	st.forget() // before the peer hears of it and opens the next one
 	switch {
-	case !known: // the peer never heard of it
+	case st.owed&flagSYN != 0: // the peer never heard of it
 	case code == network.StreamNoError: // as the Rust peers do it
 		st.s.w.control(header{typeData, flagRST, st.id, 0})
 	default:
 		st.s.w.control(header{typeWindowUpdate, flagRST, st.id, uint32(code)})
 	}
-	st.writeErr = err
-	st.writable.Broadcast()
-	st.forget()
 	return nil
 }
 
