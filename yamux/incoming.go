@@ -3,6 +3,7 @@ package yamux
 import (
 	"io"
 	"math"
+	"time"
 
 	pool "github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -69,12 +70,39 @@ func (st *Stream) remoteFinished() {
 func (st *Stream) remoteReset(code network.StreamErrorCode) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.cutBoth(&network.StreamError{Remote: true, ErrorCode: code})
+	err := &network.StreamError{Remote: true, ErrorCode: code}
+	if st.s.cfg.Window == Absolute && st.readClosed == nil && st.recvErr == nil {
+		st.cutWriting(err)
+		st.awaitStragglers(err)
+	} else {
+		st.cutBoth(err)
+	}
 	st.maybeForget()
 	return st.owed&flagACK != 0
 }
 
 // sessionEnded leaves what was received readable, and says so to the session.
+// resetGrace is how long data may follow a reset under the Absolute rule.
+//
+// yamux 0.4.7 sends a RST past what is queued: when a stream is dropped that it
+// closed but that the other side has not, and when credit arrives for a stream
+// that it dropped. What the application wrote before, and the FIN behind it, come
+// after that RST. They are written by then, so they are not long on their way.
+const resetGrace = 2 * time.Second
+
+// awaitStragglers reads on after a reset until FIN, or until the grace is over.
+func (st *Stream) awaitStragglers(err error) {
+	if st.late != nil {
+		return
+	}
+	st.late = time.AfterFunc(resetGrace, func() {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.cutReading(err)
+		st.maybeForget()
+	})
+}
+
 func (st *Stream) sessionEnded(err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -96,6 +124,10 @@ func (st *Stream) cutReading(err error) {
 
 func (st *Stream) cutBoth(err error) {
 	st.cutReading(err)
+	st.cutWriting(err)
+}
+
+func (st *Stream) cutWriting(err error) {
 	if st.writeErr == nil {
 		st.writeErr = err
 	}

@@ -42,6 +42,7 @@ type Stream struct {
 	waits  bool // the writer wakes it when there is room; under the writer's lock
 	gone   bool // forgotten by the session
 	linger *time.Timer
+	late   *time.Timer // a reset came, and data may follow it: see resetGrace
 }
 
 var _ network.MuxedStream = (*Stream)(nil)
@@ -108,7 +109,7 @@ func (st *Stream) afterRead() {
 	if st.received.size == 0 {
 		st.drained()
 	}
-	if st.recvErr != nil {
+	if st.recvErr != nil || st.late != nil {
 		return
 	}
 	credit := st.recvMax - st.recvWindow - st.coming - uint32(st.received.size)
@@ -234,6 +235,9 @@ func (st *Stream) closeRead(err error) {
 		return
 	}
 	st.readClosed = err
+	if st.late != nil {
+		st.cutReading(err)
+	}
 	st.received.discard()
 	st.drained()
 	st.readable.Broadcast()
@@ -292,6 +296,9 @@ func (st *Stream) forget() {
 		return
 	}
 	st.gone = true
+	if st.late != nil {
+		st.late.Stop()
+	}
 	if st.linger != nil {
 		st.linger.Stop()
 	}
