@@ -20,7 +20,7 @@ stages=(prepare format lint race test modules deletion demo fuzz interop)
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
 	need go "https://go.dev/dl"
-	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor || return
+	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 || return
 	go mod download || return
 	build_tools
 }
