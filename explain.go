@@ -3,9 +3,12 @@ package tari
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -17,6 +20,7 @@ const maxReasons = 256
 // it, finds that no transport dials it, and explain puts the reason there.
 type namesExplained struct {
 	*resolver
+	transports []transport.Transport // all of the host's
 
 	mu      sync.Mutex
 	reasons map[string]error // by the bytes of the address
@@ -44,7 +48,42 @@ func (n *namesExplained) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr
 	return []ma.Multiaddr{a}, nil
 }
 
-// explain puts the reasons of failed lookups into a dial's error.
+// NoTransportError means that none of the host's transports dials an address. It is the cause of that address in the *swarm.DialError
+// of Connect and NewStream, and unwraps to swarm.ErrNoTransport.
+type NoTransportError struct {
+	Addr ma.Multiaddr
+	Have []string // what this host dials, by the names in multiaddrs: tcp, onion3, memory, …
+}
+
+func (e *NoTransportError) Error() string {
+	return fmt.Sprintf("tari: no transport dials %s: this host has %s", e.Addr, strings.Join(e.Have, ", "))
+}
+
+// Unwrap returns swarm.ErrNoTransport.
+func (e *NoTransportError) Unwrap() error { return swarm.ErrNoTransport }
+
+// samples are addresses by which to ask a transport whether it dials what it lists: one behind Tor listens on TCP and does not dial it.
+var samples = map[int]ma.Multiaddr{
+	ma.P_TCP:    anyIP.Encapsulate(ma.StringCast("/tcp/1")),
+	ma.P_ONION3: ma.StringCast("/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1"),
+	ma.P_MEMORY: ma.StringCast("/memory/1"),
+}
+
+// have names what the transports dial.
+func (n *namesExplained) have() []string {
+	var names []string
+	for _, t := range n.transports {
+		for _, code := range t.Protocols() {
+			name := ma.ProtocolWithCode(code).Name
+			if sample := samples[code]; !slices.Contains(names, name) && (sample == nil || t.CanDial(sample)) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// explain says in a dial's error why a lookup came to nothing, and which transports there are where none dials an address.
 func (n *namesExplained) explain(err error) error {
 	var failed *swarm.DialError
 	if !errors.As(err, &failed) {
@@ -55,9 +94,14 @@ func (n *namesExplained) explain(err error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, one := range explained.DialErrors {
-		if reason := n.reasons[string(one.Address.Bytes())]; reason != nil && errors.Is(one.Cause, swarm.ErrNoTransport) {
-			explained.DialErrors[i].Cause = reason
+		if !errors.Is(one.Cause, swarm.ErrNoTransport) {
+			continue
 		}
+		reason := n.reasons[string(one.Address.Bytes())]
+		if reason == nil || errors.Is(reason, swarm.ErrNoTransport) {
+			reason = &NoTransportError{Addr: one.Address, Have: n.have()}
+		}
+		explained.DialErrors[i].Cause = reason
 	}
 	return &explained
 }

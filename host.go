@@ -142,7 +142,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		offence: h.Offence,
 		cameIn:  h.cameIn,
 	}
-	if err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
+	if h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
 		return err
 	}
 	for _, a := range cfg.Listen {
@@ -212,7 +212,7 @@ func (h *Host) Addrs() []ma.Multiaddr {
 
 // Connect makes sure that there is a connection to the peer, trying the given addresses and those known from before. A peer that
 // proves another key than the one asked for is a *dialect.KeyMismatchError; which stage failed at which address is in the
-// *swarm.DialError and, for each address, the *dialect.StageError that the error unwraps to.
+// *swarm.DialError and, for each address, the *dialect.StageError or *NoTransportError that the error unwraps to.
 func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
 	if h.closing.Err() != nil {
 		return ErrClosed

@@ -68,26 +68,27 @@ func rankAddresses(addrs []ma.Multiaddr) []network.AddrDelay {
 	return ranked
 }
 
-// addTransports gives the swarm its transports, all over the same upgrader.
-func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, replace func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error)) error {
+// addTransports gives the swarm its transports, all over the same upgrader, and returns them.
+func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, replace func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error)) ([]transport.Transport, error) {
 	// Without reuseport: with it, and with connections that are closed and not reset, the same pair of addresses comes back while the
 	// kernel still waits for stragglers of its former connection.
 	overTCP, err := tcp.NewTCPTransport(up, r, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(connectTimeout))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	transports := []transport.Transport{overTCP}
 	if replace != nil {
 		if transports, err = replace(up, r, overTCP); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, t := range append(transports, memnet.NewTransport(up, r)) {
+	transports = append(transports, memnet.NewTransport(up, r))
+	for _, t := range transports {
 		if err := s.AddTransport(t); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return transports, nil
 }
 
 // newResourceManager bounds connections by our limits and memory, streams and descriptors by go-libp2p's, which grow with the machine.

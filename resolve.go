@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
@@ -64,7 +65,7 @@ func (r *resolver) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limi
 	}
 	// A host that dials only onion addresses must not ask anybody for names.
 	if r.canDial != nil && !r.canDial(anyIP.Encapsulate(rest)) {
-		return nil, fmt.Errorf("tari: no transport dials %s", a)
+		return nil, swarm.ErrNoTransport
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
