@@ -108,7 +108,8 @@ fuzz_one() {
 
 interop_is="the real Rust peers of both eras against our host"
 interop() {
-	local bad=0 bin
+	local bad=0 bin limit=30m
+	[ "${TARI_LIBP2P_LONG:-}" = 1 ] && limit=120m
 	if bin=$(scripts/rust-modern.sh); then
 		export TARI_LIBP2P_RUST_MODERN=$bin
 	else
@@ -119,7 +120,7 @@ interop() {
 	else
 		[ "${CI:-}" = true ] && bad=1
 	fi
-	go test -race -tags interop -count=1 -timeout 30m ./interop/... || bad=1
+	go test -race -tags interop -count=1 -timeout "$limit" ./interop/... || bad=1
 	return $bad
 }
 

@@ -23,9 +23,10 @@ type Config struct {
 
 // State is how the service stands.
 type State struct {
-	Up    bool   // Tor has the service
-	SOCKS string // Tor's SOCKS port, when Up
-	Err   error  // what it waits for, when not Up
+	Up     bool     // Tor has the service
+	SOCKS  string   // Tor's SOCKS port, when Up
+	Onions []string // what Tor lists as the services of our control connection, when Up: ours and no other
+	Err    error    // what it waits for, when not Up
 }
 
 // Service is an onion service that is kept up. Close ends it.
@@ -157,7 +158,7 @@ func (s *Service) serve(ctx context.Context) (up bool, err error) {
 		if !slices.Contains(ids, s.cfg.Key.ServiceID()) {
 			return up, errors.New("torctl: Tor no longer has the service")
 		}
-		s.set(State{Up: true, SOCKS: socks})
+		s.set(State{Up: true, SOCKS: socks, Onions: ids})
 		up = true
 		select {
 		case <-ctx.Done():

@@ -92,15 +92,17 @@ func Start(ctx context.Context, dir string) (*Network, error) {
 	return n, nil
 }
 
-// shared is what every tor of the network is told. The voting intervals are
-// short so that a network stands in seconds, and long enough (30 s) that a
-// loaded machine keeps up with them afterwards.
+// shared is what every tor of the network is told. The authorities vote every
+// ten seconds, from the start: in a testing network the names under which onion
+// services publish themselves depend on the interval of the consensus in use, so
+// with another interval for the first vote a client and a service that hold
+// different consensuses would miss each other for minutes.
 const shared = `TestingTorNetwork 1
 AssumeReachable 1
 EnforceDistinctSubnets 0
 ExitPolicyRejectPrivate 0
 ClientRejectInternalAddresses 0
-TestingV3AuthInitialVotingInterval 5 seconds
+TestingV3AuthInitialVotingInterval 10 seconds
 TestingV3AuthInitialVoteDelay 2 seconds
 TestingV3AuthInitialDistDelay 2 seconds
 RunAsDaemon 0
@@ -132,7 +134,7 @@ func (n *Network) authority(ctx context.Context, name string) (line, config stri
 	}
 	config = fmt.Sprintf("Nickname %s\nAddress 127.0.0.1\nOrPort 127.0.0.1:%d\nDirPort 127.0.0.1:%d\nControlPort 127.0.0.1:%d\nCookieAuthentication 1\nSocksPort 0\n", name, ports[0], ports[1], ports[2]) +
 		"AuthoritativeDirectory 1\nV3AuthoritativeDirectory 1\nContactInfo none@localhost\nExitPolicy reject *:*\n" +
-		"AuthDirMaxServersPerAddr 0\nV3AuthVotingInterval 30 seconds\nV3AuthVoteDelay 4 seconds\nV3AuthDistDelay 4 seconds\n" +
+		"AuthDirMaxServersPerAddr 0\nV3AuthVotingInterval 10 seconds\nV3AuthVoteDelay 2 seconds\nV3AuthDistDelay 2 seconds\n" +
 		"TestingDirAuthVoteExit *\nTestingDirAuthVoteGuard *\nTestingDirAuthVoteHSDir *\n"
 	rc := filepath.Join(dir, "fingerprint-torrc")
 	placeholder := fmt.Sprintf("DirAuthority x orport=1 v3ident=%s 127.0.0.1:1 %s\n", v3[1], strings.Repeat("F", 40))
@@ -183,10 +185,25 @@ func (n *Network) start(name, config string) (*Node, error) {
 }
 
 // Run starts the node's process, again after it ended.
-func (n *Node) Run() error {
+func (n *Node) Run() error { return n.run(n.config) }
+
+// RunWithoutControl is Run, but nothing listens at the control port.
+func (n *Node) RunWithoutControl() error {
+	text, err := os.ReadFile(n.config)
+	if err != nil {
+		return err
+	}
+	rc := n.config + "-without-control"
+	if err := os.WriteFile(rc, regexp.MustCompile(`(?m)^ControlPort .*`).ReplaceAll(text, []byte("ControlPort 0")), 0o600); err != nil {
+		return err
+	}
+	return n.run(rc)
+}
+
+func (n *Node) run(config string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cmd = exec.Command("tor", "-f", n.config, "--quiet")
+	n.cmd = exec.Command("tor", "-f", config, "--quiet")
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
