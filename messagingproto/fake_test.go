@@ -33,7 +33,8 @@ func newFakeNet() *fakeNet {
 }
 
 type fakeHost struct {
-	host.Host // nil: whatever is not below is not used
+	dialedBy  map[peer.ID]*fakeConn // connections that peers dialed
+	host.Host                       // nil: whatever is not below is not used
 	net       *fakeNet
 	id        peer.ID
 
@@ -64,6 +65,28 @@ func (n fakeNetwork) Notify(f network.Notifiee) {
 	n.h.mu.Lock()
 	defer n.h.mu.Unlock()
 	n.h.notifees = append(n.h.notifees, f)
+}
+
+// ConnsToPeer is the connection that the peer dialed, if a test has made one.
+func (n fakeNetwork) ConnsToPeer(p peer.ID) []network.Conn {
+	n.h.mu.Lock()
+	defer n.h.mu.Unlock()
+	if c := n.h.dialedBy[p]; c != nil {
+		return []network.Conn{c}
+	}
+	return nil
+}
+
+// cameIn tells a host of a connection that the peer dialed.
+func (h *fakeHost) cameIn(from *fakeHost) {
+	c := &fakeConn{local: h, remote: from, stat: network.Stats{Direction: network.DirInbound, Opened: time.Now()}}
+	h.mu.Lock()
+	h.dialedBy = map[peer.ID]*fakeConn{from.id: c}
+	notifees := slices.Clone(h.notifees)
+	h.mu.Unlock()
+	for _, n := range notifees {
+		n.Connected(h.Network(), c)
+	}
 }
 
 func (n fakeNetwork) StopNotify(f network.Notifiee) {
@@ -142,10 +165,17 @@ type fakeConn struct {
 
 	mu      sync.Mutex
 	closed  bool
+	stat    network.Stats
 	streams []*fakeStream
 }
 
 func (c *fakeConn) RemotePeer() peer.ID { return c.remote.id }
+
+func (c *fakeConn) Stat() network.ConnStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return network.ConnStats{Stats: c.stat}
+}
 
 func (c *fakeConn) IsClosed() bool {
 	c.mu.Lock()

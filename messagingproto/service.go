@@ -97,6 +97,7 @@ type Service struct {
 	closed   bool
 	outboxes map[peer.ID]*outbox
 	inbound  map[peer.ID]*inboundPeer
+	young    map[peer.ID]*young
 }
 
 // New makes a service over h. It opens and accepts nothing yet: see Handle and
@@ -124,10 +125,11 @@ func New(h host.Host, cfg Config) (*Service, error) {
 		done:     make(chan struct{}),
 		receipts: sync.Pool{New: newReceipt},
 		outboxes: make(map[peer.ID]*outbox),
+		young:    make(map[peer.ID]*young),
 		inbound:  make(map[peer.ID]*inboundPeer),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.notify = &network.NotifyBundle{DisconnectedF: s.disconnected}
+	s.notify = &network.NotifyBundle{ConnectedF: s.connected, DisconnectedF: s.disconnected}
 	h.Network().Notify(s.notify)
 	return s, nil
 }
@@ -215,6 +217,10 @@ func (s *Service) Close() error {
 	for _, o := range s.outboxes {
 		boxes = append(boxes, o)
 	}
+	for p, y := range s.young {
+		y.timer.Stop()
+		delete(s.young, p)
+	}
 	s.mu.Unlock()
 	defer close(s.done)
 
@@ -256,6 +262,7 @@ func (s *Service) disconnected(_ network.Network, c network.Conn) {
 	if o != nil {
 		o.disconnected(c)
 	}
+	s.lostYoung(c)
 }
 
 // admit counts size bytes against the limits that all peers share.

@@ -15,7 +15,9 @@ func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
 	if err == nil {
 		o.failures = 0
 		o.written(b, len(b.bytes))
-		b.recycle()
+		if !o.service.keepYoung(stream.Conn(), b) {
+			b.recycle()
+		}
 		return
 	}
 	o.drop(stream)

@@ -1,0 +1,68 @@
+package messagingproto
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// TestLostTie ends the connection that we dialed after messages were written to
+// it. They are sent again if it was young and one that the peer dialed is there,
+// or comes within a moment; else not.
+func TestLostTie(t *testing.T) {
+	for name, c := range map[string]struct {
+		age    time.Duration
+		before bool // the peer's connection is there when ours ends
+		after  time.Duration
+		dir    network.Direction
+		again  bool
+	}{
+		"the peer's came before": {before: true, dir: network.DirOutbound, again: true},
+		"the peer's comes after": {after: time.Millisecond, dir: network.DirOutbound, again: true},
+		"the peer's comes late":  {after: 3 * tieWindow, dir: network.DirOutbound},
+		"an old connection":      {age: 2 * tieWindow, before: true, dir: network.DirOutbound},
+		"one the peer dialed":    {before: true, dir: network.DirInbound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, a, _, in := twoServices(t, Config{})
+				ha, hb := f.hosts["a"], f.hosts["b"]
+				conn := f.conn(ha, hb)
+				conn.stat = network.Stats{Direction: c.dir, Opened: time.Now()}
+				time.Sleep(c.age)
+				for _, m := range []string{"one", "two"} {
+					if err := a.Send(t.Context(), "b", []byte(m)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+				if c.before {
+					ha.cameIn(hb)
+				}
+				conn.kill(true)
+				if !c.before {
+					time.Sleep(c.after)
+					ha.cameIn(hb)
+				}
+				synctest.Wait()
+				want := []string{"one", "two"}
+				if c.again {
+					want = append(want, want...)
+				}
+				if got := in.all(); !slices.Equal(got, want) {
+					t.Errorf("the peer got %q, want %q", got, want)
+				}
+				time.Sleep(3 * tieWindow)
+				a.mu.Lock()
+				kept := len(a.young)
+				a.mu.Unlock()
+				if kept != 0 {
+					t.Errorf("%d connections' messages are kept", kept)
+				}
+			})
+		})
+	}
+}
