@@ -239,7 +239,7 @@ func TestPingFlood(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := pipe(1000)
 			s := start(t, a, false, Config{})
-			p := &peer{t, b}
+			p := &peer{conn: b}
 			for range 100_000 {
 				if _, err := b.Write(frame(typePing, flagSYN, 0, 1)); err != nil {
 					break
