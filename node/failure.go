@@ -73,7 +73,7 @@ func FailureOf(err error) *Failure {
 	if errors.As(err, &known) {
 		return known
 	}
-	f := fail(kindOf(err), err)
+	f := &Failure{Kind: kindOf(err), Text: plain(err), err: err}
 	var send *messagingproto.SendError
 	if errors.As(err, &send) {
 		f.Reason = send.Reason.String()

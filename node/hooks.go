@@ -74,8 +74,8 @@ func (n *Node) keepConnected(ctx context.Context, p tari.Address) {
 		switch {
 		case err == nil:
 			told = ""
-		case ctx.Err() == nil && err.Error() != told:
-			told = err.Error()
+		case ctx.Err() == nil && plain(err) != told:
+			told = plain(err)
 			n.emit(Event{Kind: EventDialFailed, Peer: p.Key.String(), Error: told})
 		}
 		select {

@@ -28,7 +28,7 @@ const livenessLine = 16
 func ProbeLiveness(ctx context.Context, in dialect.Network, socks string, addr ma.Multiaddr) (Alive, error) {
 	conn, err := dialVia(ctx, socks, addr)
 	if err != nil {
-		return Alive{}, fmt.Errorf("node: liveness: connect: %w", err)
+		return Alive{}, fmt.Errorf("node: liveness: connect: %w", pingError{addr, err})
 	}
 	defer conn.Close()
 	line := make([]byte, livenessLine)

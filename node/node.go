@@ -50,6 +50,7 @@ type Node struct {
 	config  Config
 	started time.Time
 	tor     *torService // nil without an onion service
+	reach   *reacher    // nil in an open folder
 	control *controlServer
 	cancel  context.CancelFunc // ends tasks; nil before there are any
 	tasks   sync.WaitGroup

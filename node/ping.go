@@ -96,7 +96,7 @@ type pinger struct {
 func (p *pinger) end(name, detail string, took time.Duration, err error) error {
 	s := Stage{Name: name, TookUS: took.Microseconds(), Detail: detail}
 	if err != nil {
-		s.Error, s.Detail = err.Error(), ""
+		s.Error, s.Detail = plain(err), ""
 		p.pong.FailedAt = name
 	}
 	p.pong.Stages = append(p.pong.Stages, s)
@@ -114,13 +114,22 @@ func (p *pinger) connect(ctx context.Context, socks string, addrs []ma.Multiaddr
 			p.pong.FailedAt = ""
 			return conn, nil
 		}
-		failed = append(failed, fmt.Errorf("%s: %w", addr, err))
+		failed = append(failed, pingError{addr, err})
 	}
 	if len(failed) == 0 {
 		return nil, fail(FailUsage, errors.New("node: ping: no address to connect to"))
 	}
 	return nil, fmt.Errorf("node: ping: connect: %w", errors.Join(failed...))
 }
+
+// pingError is an address that could not be connected to.
+type pingError struct {
+	addr ma.Multiaddr
+	err  error
+}
+
+func (e pingError) Error() string { return e.addr.String() + ": " + plain(e.err) }
+func (e pingError) Unwrap() error { return e.err }
 
 // dialVia dials through a SOCKS5 proxy if there is one, which may take as long as ctx lets it.
 func dialVia(ctx context.Context, socks string, addr ma.Multiaddr) (net.Conn, error) {

@@ -36,6 +36,7 @@ func (n *Node) Status() (Status, error) {
 		}
 	}
 	s.Peers = n.Peers.Stats().Peers
+	s.Public = n.reach.of(n.public())
 	return s, nil
 }
 

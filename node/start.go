@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
@@ -33,6 +34,8 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.prepareTor(); err != nil {
 		return err
 	}
+	gate := loopbackLiveness()
+	n.reach = newReacher(gate)
 	n.Host, err = tari.New(tari.Config{
 		Key:                n.Identity.Key,
 		Network:            cfg.Network,
@@ -44,10 +47,10 @@ func (n *Node) start(ctx context.Context) (err error) {
 		Gater:              n.Peers,
 		Transports:         n.transports,
 		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused},
-		Limits:             tari.Limits{Liveness: loopbackLiveness()},
+		Limits:             tari.Limits{Liveness: gate},
 	})
 	if err != nil {
-		return fmt.Errorf("node: %w", err)
+		return startError(err)
 	}
 	n.Host.Network().Notify(&network.NotifyBundle{ConnectedF: n.onConnected, DisconnectedF: n.onDisconnected})
 	n.Messages, err = messagingproto.New(n.Host, messagingproto.Config{OnViolation: n.Host.Offence})
@@ -69,7 +72,18 @@ func (n *Node) start(ctx context.Context) (err error) {
 	for _, p := range cfg.Peers {
 		n.tasks.Go(func() { n.keepConnected(tasks, p) })
 	}
+	if len(n.public()) > 0 && len(n.Host.Network().ListenAddresses()) > 0 {
+		n.tasks.Go(func() { n.keepChecking(tasks) })
+	}
 	return nil
+}
+
+// startError says what to do about a port that is taken.
+func startError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fail(FailOther, fmt.Errorf("node: %w; another node or program listens there: stop it, or listen elsewhere (--listen)", err))
+	}
+	return fmt.Errorf("node: %w", err)
 }
 
 // loopbackLiveness lets one session at a time ask from this machine whether we are alive, as the Rust crate's default does.

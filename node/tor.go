@@ -177,6 +177,8 @@ func (n *Node) onTor(s torctl.State) {
 	e := Event{Kind: EventTor, Address: n.tor.address().String()}
 	if !s.Up {
 		e.Error = s.Err.Error()
+	} else {
+		n.reach.soon()
 	}
 	n.emit(e)
 }

@@ -9,7 +9,8 @@ type Status struct {
 	Accepts     []string         `json:"accepts"` // networks, the first byte of each connection tells which
 	PublicKey   string           `json:"public_key"`
 	NodeID      string           `json:"node_id"`
-	Addresses   []string         `json:"addresses"` // PUBKEY::ADDRESS, where we listen or are reached
+	Addresses   []string         `json:"addresses"`        // PUBKEY::ADDRESS, where we listen or are reached
+	Public      []Reachability   `json:"public_addresses"` // that we claim, and whether we answer there
 	DataDir     string           `json:"data_dir"`
 	UptimeSec   int64            `json:"uptime_seconds"`
 	Peers       int              `json:"peers"` // in the book

@@ -24,7 +24,7 @@ type Gate struct {
 
 const (
 	maxTokens  = 8  // tari_comms: self checks outstanding
-	tokenBytes = 32 // tari_comms: 64 lower-case hexadecimal characters
+	tokenBytes = 24 // ours alone ever read it; 48 hexadecimal characters fit the 50 of a seed line, tari_comms' 64 do not
 )
 
 // NewToken is the line of one check of ourselves: whoever sends it as a first
@@ -47,6 +47,20 @@ func (g *Gate) DropToken(token string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.takeToken(token)
+}
+
+// Outstanding is whether nobody has come with the token yet.
+func (g *Gate) Outstanding(token string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(g.tokens, token)
+}
+
+// expects is whether a check of ourselves is under way, which may come from anywhere.
+func (g *Gate) expects() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.tokens) > 0
 }
 
 func (g *Gate) takeToken(token string) bool {

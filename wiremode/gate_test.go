@@ -62,7 +62,7 @@ func TestGateCountsSessions(t *testing.T) {
 func TestGateTokens(t *testing.T) {
 	g := &Gate{} // nobody but ourselves
 	token := g.NewToken()
-	if len(token) != 64 || token == g.NewToken() {
+	if len(token) != 48 || token == g.NewToken() {
 		t.Errorf("token %q", token)
 	}
 	release, ok := g.Admit(addr(abroad), token)

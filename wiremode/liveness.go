@@ -38,6 +38,9 @@ func SeedLiveness() Liveness {
 
 const defaultMaxLine = 80
 
+// selfFirstLine is the modern time for a first line, for those that a seed node would not have waited for.
+const selfFirstLine = 5 * time.Second
+
 var (
 	// ErrRefused: the Gate admits no such session. Nothing was sent.
 	ErrRefused = errors.New("wiremode: liveness session refused")
@@ -73,7 +76,10 @@ func (l Liveness) serve(conn net.Conn) error {
 	}
 	end := after(l.Lifetime)
 	admitted := l.Gate == nil
-	if l.AdmitSilent && !admitted {
+	if l.AdmitSilent && !admitted && l.Gate.expects() {
+		// The first line may be the token that we wait for. It comes at once, or it is a stranger who waits.
+		l.FirstLine = selfFirstLine
+	} else if l.AdmitSilent && !admitted {
 		release, ok := l.Gate.Admit(conn.RemoteAddr(), "")
 		if !ok {
 			return ErrRefused

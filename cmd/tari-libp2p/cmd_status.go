@@ -45,6 +45,13 @@ func (a *app) printStatus(s node.Status) {
 	for _, addr := range s.Addresses {
 		a.out.printf("address      %s\n", addr)
 	}
+	for _, p := range s.Public {
+		text := string(p.State)
+		if p.Error != "" {
+			text += ": " + quote(p.Error)
+		}
+		a.out.printf("public       %s %s\n", p.Address, text)
+	}
 	for _, c := range s.Connections {
 		a.out.printf("connection   %s %s %s %s, %s, for %s\n", c.Direction, c.Peer, c.Address, c.Dialect,
 			quote(c.UserAgent), time.Duration(c.AgeSec)*time.Second)

@@ -108,6 +108,9 @@ func (o *options) config() (node.Config, error) {
 		}
 		cfg.Accept = append(cfg.Accept, network)
 	}
+	if err := distinct(append([]dialect.Network{cfg.Network}, cfg.Accept...)); err != nil {
+		return cfg, err
+	}
 	if cfg.Listen, err = multiaddrs("--listen", o.listen); err != nil {
 		return cfg, err
 	}
@@ -133,6 +136,18 @@ func networkByName(name string) (dialect.Network, error) {
 		return network, usagef("unknown network %s: one of %s", quote(name), strings.Join(networkNames(), ", "))
 	}
 	return network, nil
+}
+
+// distinct refuses two networks that one listener could not tell apart.
+func distinct(networks []dialect.Network) error {
+	names := make(map[byte]string)
+	for _, n := range networks {
+		if other, ok := names[n.WireByte]; ok && other != n.Name {
+			return usagef("networks %s and %s have the same wire byte 0x%02x: one port can serve only one of them", other, n.Name, n.WireByte)
+		}
+		names[n.WireByte] = n.Name
+	}
+	return nil
 }
 
 func multiaddrs(flag string, texts []string) ([]ma.Multiaddr, error) {

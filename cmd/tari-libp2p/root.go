@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +74,7 @@ func (a *app) report(err error) int {
 			return exitOther
 		}
 	} else {
-		a.err.printf("tari-libp2p: %s\n", oneLine(failure))
+		a.err.printf("tari-libp2p: %s\n", strings.TrimPrefix(oneLine(failure), "node: "))
 	}
 	return exitCode(failure.Kind)
 }
