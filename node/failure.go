@@ -17,6 +17,7 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/messagingproto"
 	"github.com/tari-libp2p/tari-libp2p/noise"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
+	"github.com/tari-libp2p/tari-libp2p/wiremode"
 )
 
 // FailureKind sorts errors by what the user can do about them.
@@ -96,7 +97,7 @@ func kindOf(err error) FailureKind {
 	switch {
 	case errors.As(err, &mismatch):
 		return FailAuthentication
-	case isAny(err, noise.ErrNoAnswer, tari.ErrRefused, swarm.ErrGaterDisallowedConnection, tariproto.ErrNotSupported, tariproto.ErrTerminated):
+	case isAny(err, noise.ErrNoAnswer, tari.ErrRefused, wiremode.ErrNoEcho, swarm.ErrGaterDisallowedConnection, tariproto.ErrNotSupported, tariproto.ErrTerminated):
 		return FailRefused
 	case isAny(err, context.DeadlineExceeded, os.ErrDeadlineExceeded, syscall.ETIMEDOUT),
 		errors.As(err, &netError) && netError.Timeout():

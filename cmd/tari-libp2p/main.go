@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -24,6 +25,7 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, out: &printer{w: stdout}, err: &printer{w: stderr}}
 	root := a.rootCommand()
+	a.json = slices.Contains(args, "--json") // also for an error before the flags are read
 	root.SetArgs(args)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
