@@ -137,7 +137,8 @@ func TestSeedNoUsableAddress(t *testing.T) {
 }
 
 // TestSeedIdle: nine minutes without a message, over the eight after which both
-// sides close an idle messaging stream, and messages go on both ways. It takes
+// sides close an idle messaging stream, and messages go on both ways. (The crate
+// then also ends a connection without streams; the next message dials.) It takes
 // its time, so it runs only with TARI_LIBP2P_LONG=1.
 func TestSeedIdle(t *testing.T) {
 	if os.Getenv("TARI_LIBP2P_LONG") == "" {
@@ -149,18 +150,10 @@ func TestSeedIdle(t *testing.T) {
 	toRust(t, us, rust, 1000, 1)
 	fromRust(t, us, rust, 1000, 1)
 
-	from := rust.at()
 	time.Sleep(9 * time.Minute)
 
 	toRust(t, us, rust, 1000, 2)
-	fromRust(t, us, rust, 1000, 2)
+	fromRustAgain(t, us, rust)
 	seriesToRust(t, us, rust, 10, 100)
 	seriesFromRust(t, us, rust, 10, 100)
-	rust.mu.Lock()
-	defer rust.mu.Unlock()
-	for _, ev := range rust.events[from:] {
-		if ev.Event == "connected" || ev.Event == "disconnected" {
-			t.Fatalf("the idle connection did not last: %s", ev.line)
-		}
-	}
 }
