@@ -13,7 +13,7 @@ import (
 
 const (
 	smallBuffer = 4 << 10  // what an idle stream holds
-	bigBuffer   = 64 << 10 // what a busy stream holds; more only for a larger message
+	bigBuffer   = 68 << 10 // what a busy stream holds: a message of 64 KiB and more; for larger ones it grows
 )
 
 // reserver is the part of go-libp2p's resource scope that frames need: leave to

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,7 +34,7 @@ type node struct {
 	messages *messagingproto.Service
 }
 
-func startNode(t *testing.T, n dialect.Network, hooks tari.Hooks, handle messagingproto.Handler) *node {
+func startNode(t testing.TB, n dialect.Network, hooks tari.Hooks, handle messagingproto.Handler) *node {
 	t.Helper()
 	h, err := tari.New(tari.Config{
 		Network:            n,
@@ -236,5 +237,49 @@ func TestTariPeerStopsReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		await(t, arrived, "a message to the peer that reads")
+	}
+}
+
+// BenchmarkTari is messages a second between two hosts of this process, sender
+// and receiver together.
+func BenchmarkTari(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			var left atomic.Int64
+			finished := make(chan struct{})
+			left.Store(int64(b.N))
+			from := startNode(b, dialect.Localnet, tari.Hooks{}, ignore)
+			to := startNode(b, dialect.Localnet, tari.Hooks{}, func(context.Context, peer.ID, []byte) {
+				if left.Add(-1) == 0 {
+					close(finished)
+				}
+			})
+			from.knows(to)
+			m := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			slots := make(chan struct{}, 400)
+			done := func(err error) {
+				if err != nil {
+					b.Error(err)
+				}
+				<-slots
+			}
+			for range b.N {
+				slots <- struct{}{}
+				for {
+					err := from.messages.SendAsync(to.ID(), m, done)
+					if err == nil {
+						break
+					}
+					if messagingproto.ReasonOf(err) != messagingproto.QueueFull {
+						b.Fatal(err)
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+			<-finished
+		})
 	}
 }
