@@ -30,7 +30,11 @@ func ParseAddress(s string) (Address, error) {
 	if len(s) > maxAddressText {
 		return Address{}, fmt.Errorf("tari: peer address is longer than %d characters", maxAddressText)
 	}
-	keyText, rest, more := strings.Cut(strings.TrimSpace(s), "::")
+	s = strings.TrimSpace(s)
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return Address{}, errors.New("tari: a peer address is printable ASCII without spaces")
+	}
+	keyText, rest, more := strings.Cut(s, "::")
 	key, err := tarikey.PublicKeyFromHex(keyText)
 	if err != nil {
 		return Address{}, fmt.Errorf("tari: peer address must begin with a public key in hex: %w", err)

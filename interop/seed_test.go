@@ -132,6 +132,7 @@ func TestSeedNoUsableAddress(t *testing.T) {
 	_ = us.host.Connect(patient(t), addrInfo(t, rust)) // Rust may refuse after it answered
 	rust.waitFrom(from, "the refusal", func(ev event) bool { return ev.Event == "inbound_failed" })
 
+	waitUntil(t, "we hear of the refusal too", func() bool { return len(us.host.Network().ConnsToPeer(peerID(t, rust))) == 0 })
 	us.host.SetPublic([]ma.Multiaddr{ma.StringCast("/ip4/1.2.3.5/tcp/18189")})
 	connect(t, us, rust, true)
 }

@@ -15,7 +15,7 @@ func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
 	if err == nil {
 		o.failures = 0
 		o.written(b, len(b.bytes))
-		if !o.service.keepYoung(stream.Conn(), b) {
+		if !o.service.keepYoung(stream, b) {
 			b.recycle()
 		}
 		return

@@ -55,12 +55,46 @@ func TestLostTie(t *testing.T) {
 				if got := in.all(); !slices.Equal(got, want) {
 					t.Errorf("the peer got %q, want %q", got, want)
 				}
-				time.Sleep(3 * tieWindow)
+				time.Sleep(4 * tieWindow)
 				a.mu.Lock()
 				kept := len(a.young)
 				a.mu.Unlock()
 				if kept != 0 {
 					t.Errorf("%d connections' messages are kept", kept)
+				}
+			})
+		})
+	}
+}
+
+// TestResetWhileYoung: a peer that resets the stream of a young connection gets
+// what was written to it again, but not for ever; of an old one it does not.
+func TestResetWhileYoung(t *testing.T) {
+	for name, c := range map[string]struct {
+		age    time.Duration
+		resets int // how many streams in a row are reset
+		copies int
+	}{
+		"once":           {resets: 1, copies: 2},
+		"always":         {resets: 100, copies: 1 + tieTries},
+		"when it is old": {age: 2 * tieWindow, resets: 1, copies: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, a, _, in := twoServices(t, Config{})
+				f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
+				time.Sleep(c.age)
+				f.hosts["a"].opened = func(n int, s *fakeStream) {
+					if n <= c.resets {
+						time.AfterFunc(time.Millisecond, func() { s.in.fail(&network.StreamError{Remote: true}) })
+					}
+				}
+				if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * tieWindow)
+				if got := in.all(); len(got) != c.copies {
+					t.Errorf("the peer got %q, want %d of them", got, c.copies)
 				}
 			})
 		})
