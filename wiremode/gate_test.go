@@ -72,8 +72,8 @@ func TestGateTokens(t *testing.T) {
 	if _, ok := g.Admit(addr(abroad), token); ok {
 		t.Error("a token worked twice")
 	}
-	if _, ok := g.Admit(addr(abroad), g.NewToken()); ok {
-		t.Error("two self checks at once")
+	if _, ok := g.Admit(addr(abroad), g.NewToken()); !ok {
+		t.Error("refused the next check while the last session had not ended")
 	}
 	release()
 	dropped := g.NewToken()
