@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -104,4 +105,18 @@ func (n *namesExplained) explain(err error) error {
 		explained.DialErrors[i].Cause = reason
 	}
 	return &explained
+}
+
+// cannotListen says what cures the common causes.
+func cannotListen(a ma.Multiaddr, err error) error {
+	cure := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		cure = "; end the program that listens there, or choose another port (0 takes a free one)"
+	case errors.Is(err, syscall.EACCES):
+		cure = "; choose a port above 1023"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		cure = "; choose an address of this machine, such as /ip4/0.0.0.0 for all of them"
+	}
+	return fmt.Errorf("tari: cannot listen on %s: %w%s", a, err, cure)
 }

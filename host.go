@@ -3,7 +3,6 @@ package tari
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -147,7 +146,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	}
 	for _, a := range cfg.Listen {
 		if err = h.swarm.AddListenAddr(a); err != nil {
-			return fmt.Errorf("tari: cannot listen on %s: %w", a, err)
+			return cannotListen(a, err)
 		}
 	}
 	return nil

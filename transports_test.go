@@ -134,3 +134,23 @@ func TestDNSIsNotClaimed(t *testing.T) {
 		t.Errorf("claimed %v", got)
 	}
 }
+
+// An address in use, or of another machine, says so in one line, with the cure.
+func TestCannotListen(t *testing.T) {
+	taken := startHost(t, Config{Listen: loopback}).Network().ListenAddresses()[0]
+	for address, want := range map[string]string{
+		taken.String():            "address already in use; end the program that listens there, or choose another port (0 takes a free one)",
+		"/ip4/192.0.2.1/tcp/0":    "choose an address of this machine",
+		"/ip4/1.2.3.4/udp/1/quic": "cannot listen on /ip4/1.2.3.4/udp/1/quic",
+	} {
+		h, err := New(Config{Listen: addrs(address)})
+		if err == nil {
+			_ = h.Close()
+			t.Errorf("%s: listens", address)
+			continue
+		}
+		if text := err.Error(); !strings.Contains(text, want) || !strings.Contains(text, address) || strings.Contains(text, "\n") {
+			t.Errorf("%s: %q", address, text)
+		}
+	}
+}

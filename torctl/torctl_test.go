@@ -51,6 +51,39 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
+// TestCures: whoever misconfigured something is told in one line what to do.
+func TestCures(t *testing.T) {
+	for _, c := range []struct {
+		name, methods string
+		auth          Auth
+		want          []string
+	}{
+		{"a wrong password", "HASHEDPASSWORD", Auth{Password: "wrong"}, []string{"515", "give the password whose hash is HashedControlPassword in torrc"}},
+		{"no password", "HASHEDPASSWORD", Auth{}, []string{"a password is needed", "give the password whose hash is HashedControlPassword in torrc"}},
+		{"an unreadable cookie", "COOKIE,SAFECOOKIE", Auth{CookieFile: "/"}, []string{"let this user read the file", "or use a password"}}, // not even root reads a folder
+		{"no cookie", "COOKIE", Auth{CookieFile: "/does/not/exist"}, []string{"/does/not/exist", "let this user read the file"}},
+		{"another file", "COOKIE", Auth{CookieFile: "/dev/null"}, []string{"/dev/null has 0 bytes, not 32", "name Tor's own cookie file"}},
+		{"no known method", "SOMETHINGNEW", Auth{}, []string{"set CookieAuthentication 1 in torrc"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFakeTor(t, c.methods)
+			ctl, err := DialControl(t.Context(), f.addr(), c.auth)
+			if err == nil {
+				ctl.Close()
+				t.Fatal("let in")
+			}
+			for _, part := range c.want {
+				if !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%q does not say %q in one line", err, part)
+				}
+			}
+			if c.auth.Password != "" && strings.Contains(err.Error(), `"`+c.auth.Password+`"`) {
+				t.Errorf("%q shows the password", err)
+			}
+		})
+	}
+}
+
 // TestImpostor asks a port that does not know the cookie: it must not learn it.
 func TestImpostor(t *testing.T) {
 	f := newFakeTor(t, "COOKIE,SAFECOOKIE")

@@ -305,7 +305,7 @@ func TestExitCodes(t *testing.T) {
 		{"no such command", []string{"fly"}, exitUsage, "fly"},
 		{"no such flag", []string{"ping", "--fast", n.peer}, exitUsage, "fast"},
 		{"no such network", []string{"ping", "--network", "moon", n.peer}, exitUsage, "moon"},
-		{"two networks, one byte", []string{"run", "--network", "stibbons", "--accept", "ridcully", "--listen", "", "--data-dir", t.TempDir()}, exitOther, "share the wire byte"},
+		{"two networks, one byte", []string{"run", "--network", "stibbons", "--accept", "ridcully", "--listen", "", "--data-dir", t.TempDir()}, exitUsage, "same wire byte"},
 		{"no address", []string{"ping", key(n.peer)}, exitUsage, "no address"},
 		{"no key", []string{"ping", address}, exitUsage, ""},
 		{"onion without a proxy", []string{"ping", stranger + "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1"}, exitUsage, "SOCKS"},

@@ -157,8 +157,11 @@ var outages = []outage{
 		end:   func(t *testing.T, tor *Node) { must(t, tor.Signal(syscall.SIGCONT)) },
 	},
 	{
-		name:    "a new cookie",
-		begin:   func(t *testing.T, tor *Node) { tor.End(); must(t, os.Remove(filepath.Join(tor.Dir, "control_auth_cookie"))) },
+		name: "a new cookie",
+		begin: func(t *testing.T, tor *Node) {
+			tor.End()
+			must(t, os.Remove(filepath.Join(tor.Dir, "control_auth_cookie")))
+		},
 		end:     rerun,
 		refuses: true,
 	},
