@@ -92,7 +92,7 @@ fuzz() {
 fuzz_one() {
 	local out try
 	for try in 1 2 3; do
-		if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -parallel 2 "$1" 2>&1); then
+		if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 10x -parallel 2 "$1" 2>&1); then
 			printf '%s\n' "$out" | tail -n 2
 			return
 		fi
