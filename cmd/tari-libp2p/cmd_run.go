@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -41,7 +42,7 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			<-cmd.Context().Done()
-			return n.Close()
+			return closeInTime(n)
 		},
 	}
 	o.folderFlags(run)
@@ -52,6 +53,22 @@ func (a *app) runCommand() *cobra.Command {
 	run.Flags().StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
 	run.Flags().StringVar(&o.log, "log", "warn", "`level` of the log on standard error: debug, info, warn, error, off")
 	return run
+}
+
+// closeLimit is how long Ctrl-C may take, whatever peers do.
+const closeLimit = 1900 * time.Millisecond
+
+// closeInTime closes the node. Peers that do not read can hold that up; after closeLimit the process ends without them, which the
+// data folder survives as it survives a crash.
+func closeInTime(n *node.Node) error {
+	closed := make(chan error, 1)
+	go func() { closed <- n.Close() }() // ends with the process if not before
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeLimit):
+		return errors.New("a peer did not take everything in time; it was cut off")
+	}
 }
 
 func defaultListen(port int) []ma.Multiaddr {
