@@ -184,15 +184,18 @@ func (c *fakeConn) IsClosed() bool {
 }
 
 // kill ends the connection for both ends; told says whether they hear of it.
-func (c *fakeConn) kill(told bool) {
+func (c *fakeConn) kill(told bool) { c.end(told, true) }
+
+// end is kill by the peer, or by us.
+func (c *fakeConn) end(told, byPeer bool) {
 	for _, end := range []*fakeConn{c, c.twin} {
 		end.mu.Lock()
 		end.closed = true
 		streams := end.streams
 		end.mu.Unlock()
 		for _, s := range streams {
-			s.in.fail(&network.ConnError{Remote: true})
-			s.out.fail(&network.ConnError{Remote: true})
+			s.in.fail(&network.ConnError{Remote: byPeer})
+			s.out.fail(&network.ConnError{Remote: byPeer})
 		}
 		end.local.mu.Lock()
 		notifees := slices.Clone(end.local.notifees)
@@ -346,6 +349,9 @@ func (p *pipe) read(b []byte) (int, error) {
 func (p *pipe) write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(b) == 0 {
+		return 0, p.err
+	}
 	p.writes++
 	for n < len(b) {
 		room := min(p.window-len(p.buf), len(b)-n)

@@ -126,7 +126,7 @@ func (s *Service) lostYoung(c network.Conn) {
 	lost := false
 	if y := s.young[p]; y != nil {
 		for _, k := range y.parts {
-			if k.stream.Conn() == c {
+			if k.stream.Conn() == c && endedByPeer(k.stream) {
 				k.lost, lost = time.Now(), true
 			}
 		}
@@ -141,6 +141,14 @@ func (s *Service) lostYoung(c network.Conn) {
 			return
 		}
 	}
+}
+
+// endedByPeer says whether it was the peer that ended a stream's connection. If
+// we did, for whatever reason, nothing is to be sent again.
+func endedByPeer(s network.Stream) bool {
+	_, err := s.Write(nil)
+	ended, ok := errors.AsType[*network.ConnError](err)
+	return ok && ended.Remote
 }
 
 // connected is called when there is a new connection: the one that won a tie

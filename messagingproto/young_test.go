@@ -18,6 +18,7 @@ func TestLostTie(t *testing.T) {
 		before bool // the peer's connection is there when ours ends
 		after  time.Duration
 		dir    network.Direction
+		byUs   bool // it was we who ended the connection
 		again  bool
 	}{
 		"the peer's came before": {before: true, dir: network.DirOutbound, again: true},
@@ -25,6 +26,8 @@ func TestLostTie(t *testing.T) {
 		"the peer's comes late":  {after: 3 * tieWindow, dir: network.DirOutbound},
 		"an old connection":      {age: 2 * tieWindow, before: true, dir: network.DirOutbound},
 		"one the peer dialed":    {before: true, dir: network.DirInbound},
+		"we ended it":            {before: true, dir: network.DirOutbound, byUs: true},
+		"we ended it, it dials":  {after: time.Millisecond, dir: network.DirOutbound, byUs: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -42,7 +45,7 @@ func TestLostTie(t *testing.T) {
 				if c.before {
 					ha.cameIn(hb)
 				}
-				conn.kill(true)
+				conn.end(true, !c.byUs)
 				if !c.before {
 					time.Sleep(c.after)
 					ha.cameIn(hb)
