@@ -238,9 +238,10 @@ func (c *conn) retired() bool {
 	return winner != nil && !winner.MuxedConn.IsClosed()
 }
 
-// OpenStream fails on a connection that lost a tie; the swarm then takes the one that won.
+// OpenStream fails on a connection that lost a tie; the swarm then takes the one that won. After the connection's end it says why
+// that came.
 func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
-	if c.retired() {
+	if c.retired() && !c.MuxedConn.IsClosed() {
 		return nil, errRetired
 	}
 	return c.MuxedConn.OpenStream(ctx)

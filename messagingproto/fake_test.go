@@ -33,7 +33,7 @@ func newFakeNet() *fakeNet {
 }
 
 type fakeHost struct {
-	dialedBy  map[peer.ID]*fakeConn // connections that peers dialed
+	seconds   map[peer.ID]*fakeConn // a second connection to a peer
 	host.Host                       // nil: whatever is not below is not used
 	net       *fakeNet
 	id        peer.ID
@@ -67,21 +67,21 @@ func (n fakeNetwork) Notify(f network.Notifiee) {
 	n.h.notifees = append(n.h.notifees, f)
 }
 
-// ConnsToPeer is the connection that the peer dialed, if a test has made one.
+// ConnsToPeer is the second connection to a peer, if a test has made one.
 func (n fakeNetwork) ConnsToPeer(p peer.ID) []network.Conn {
 	n.h.mu.Lock()
 	defer n.h.mu.Unlock()
-	if c := n.h.dialedBy[p]; c != nil {
+	if c := n.h.seconds[p]; c != nil {
 		return []network.Conn{c}
 	}
 	return nil
 }
 
-// cameIn tells a host of a connection that the peer dialed.
-func (h *fakeHost) cameIn(from *fakeHost) {
-	c := &fakeConn{local: h, remote: from, stat: network.Stats{Direction: network.DirInbound, Opened: time.Now()}}
+// second tells a host of a second connection to a peer.
+func (h *fakeHost) second(to *fakeHost, dir network.Direction) {
+	c := &fakeConn{local: h, remote: to, stat: network.Stats{Direction: dir, Opened: time.Now()}}
 	h.mu.Lock()
-	h.dialedBy = map[peer.ID]*fakeConn{from.id: c}
+	h.seconds = map[peer.ID]*fakeConn{to.id: c}
 	notifees := slices.Clone(h.notifees)
 	h.mu.Unlock()
 	for _, n := range notifees {
@@ -165,6 +165,7 @@ type fakeConn struct {
 
 	mu      sync.Mutex
 	closed  bool
+	ended   error
 	stat    network.Stats
 	streams []*fakeStream
 }
@@ -175,6 +176,16 @@ func (c *fakeConn) Stat() network.ConnStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return network.ConnStats{Stats: c.stat}
+}
+
+// NewStream only says why there can be none.
+func (c *fakeConn) NewStream(context.Context) (network.Stream, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		return nil, errors.New("no stream")
+	}
+	return nil, c.ended
 }
 
 func (c *fakeConn) IsClosed() bool {
@@ -190,7 +201,7 @@ func (c *fakeConn) kill(told bool) { c.end(told, true) }
 func (c *fakeConn) end(told, byPeer bool) {
 	for _, end := range []*fakeConn{c, c.twin} {
 		end.mu.Lock()
-		end.closed = true
+		end.closed, end.ended = true, &network.ConnError{Remote: byPeer}
 		streams := end.streams
 		end.mu.Unlock()
 		for _, s := range streams {
@@ -349,9 +360,6 @@ func (p *pipe) read(b []byte) (int, error) {
 func (p *pipe) write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(b) == 0 {
-		return 0, p.err
-	}
 	p.writes++
 	for n < len(b) {
 		room := min(p.window-len(p.buf), len(b)-n)

@@ -256,7 +256,7 @@ func (s *Service) flush(boxes []*outbox) {
 // disconnected lets go of a stream whose connection is gone, so that nothing is
 // kept for peers that left.
 func (s *Service) disconnected(_ network.Network, c network.Conn) {
-	s.lostYoung(c) // first, while the stream still knows who ended it
+	s.lostYoung(c)
 	s.mu.Lock()
 	o := s.outboxes[c.RemotePeer()]
 	s.mu.Unlock()

@@ -21,6 +21,9 @@ func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
 		return
 	}
 	o.drop(stream)
+	if isYoung(stream.Conn()) && byPeer(err) {
+		n = 0 // what was written may be lost with the rest; see young.go
+	}
 	if o.written(b, n) > 0 {
 		o.failures = 0
 	}
@@ -33,6 +36,9 @@ func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
 		o.failTimeout(b, err)
 	default:
 		o.requeue(b, err)
+	}
+	if isPeerReset(err) {
+		o.service.resetYoung(stream)
 	}
 }
 
@@ -118,6 +124,12 @@ func isPeerReset(err error) bool {
 		return false
 	}
 	return errors.Is(err, network.ErrReset)
+}
+
+// byPeer says whether the peer ended the stream or its connection.
+func byPeer(err error) bool {
+	lost, ok := errors.AsType[*network.ConnError](err)
+	return isPeerReset(err) || ok && lost.Remote
 }
 
 // failTimeout tells all messages that the peer does not read.

@@ -1,8 +1,9 @@
 package messagingproto
 
 import (
+	"context"
 	"errors"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -15,9 +16,9 @@ import (
 // on the loser.
 //
 // So what is written to a young connection is kept for a moment. It is sent
-// again if the peer resets the stream in that time, or if the connection is one that we
-// dialed and it ends, and one that the peer dialed stands beside it. The peer
-// may get some of it twice.
+// again if the peer resets the stream in that time, or if the peer ends the
+// connection and one that was dialed from the other side stands beside it. The
+// peer may get some of it twice.
 const (
 	tieWindow  = time.Second // how long a connection is young
 	tieBytes   = 1 << 20     // kept of a stream; what is beyond is not sent again
@@ -32,12 +33,13 @@ type young struct {
 	timer *time.Timer // forgets all this
 }
 
-// part is what was written to one stream.
+// part is what was written to one stream and not yet sent again.
 type part struct {
 	stream  network.Stream
 	batches []*batch
 	bytes   int
-	lost    time.Time // when the stream or its connection ended; the peer's connection may still come
+	lost    time.Time // when the stream or its connection ended
+	reset   bool      // it was the stream
 }
 
 func isYoung(c network.Conn) bool { return time.Since(c.Stat().Opened) < tieWindow }
@@ -45,14 +47,36 @@ func isYoung(c network.Conn) bool { return time.Since(c.Stat().Opened) < tieWind
 // keepYoung keeps a batch that was written to a stream of a young connection. It
 // returns false if the connection is none, or too much is kept already.
 func (s *Service) keepYoung(stream network.Stream, b *batch) bool {
-	if !isYoung(stream.Conn()) {
+	c := stream.Conn()
+	if !isYoung(c) {
 		return false
 	}
-	p := stream.Conn().RemotePeer()
+	p := c.RemotePeer()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	k := s.youngPart(p, stream)
+	kept := k != nil && k.bytes+len(b.bytes) <= tieBytes
+	wasReset := false
+	if kept {
+		k.batches = append(k.batches, b)
+		k.bytes += len(b.bytes)
+		wasReset = k.reset
+	}
+	s.mu.Unlock()
+	switch { // the end may have come while this was written
+	case !kept:
+	case wasReset:
+		s.sendAgain(p)
+	case c.IsClosed():
+		s.lostYoung(c)
+	}
+	return kept
+}
+
+// youngPart returns where to keep what is written to a stream, or nil. s.mu is
+// held.
+func (s *Service) youngPart(p peer.ID, stream network.Stream) *part {
 	if s.closed {
-		return false
+		return nil
 	}
 	y := s.young[p]
 	if y == nil {
@@ -60,52 +84,21 @@ func (s *Service) keepYoung(stream network.Stream, b *batch) bool {
 		y.timer = time.AfterFunc(3*tieWindow, func() { s.forgetYoung(p, y) })
 		s.young[p] = y
 	}
-	var kept *part
 	for _, k := range y.parts {
 		if k.stream == stream {
-			kept = k
+			return k
 		}
 	}
-	if kept == nil {
-		if len(y.parts) == tieStreams || y.tries == tieTries {
-			return false
-		}
-		kept = &part{stream: stream}
-		y.parts = append(y.parts, kept)
-		if !mannersOf[stream.Protocol()].endsOwnHalf {
-			_ = stream.SetReadDeadline(time.Now().Add(tieWindow))
-			s.work.Go(func() { s.watch(p, kept) })
-		}
+	if len(y.parts) == tieStreams || y.tries == tieTries {
+		return nil
 	}
-	if kept.bytes+len(b.bytes) > tieBytes {
-		return false
+	k := &part{stream: stream}
+	y.parts = append(y.parts, k)
+	if !mannersOf[stream.Protocol()].endsOwnHalf {
+		_ = stream.SetReadDeadline(time.Now().Add(tieWindow))
+		s.work.Go(func() { s.watch(p, stream) })
 	}
-	kept.batches = append(kept.batches, b)
-	kept.bytes += len(b.bytes)
-	return true
-}
-
-// watch waits for the peer to reset a stream, which has nothing to read, as long
-// as its connection is young.
-func (s *Service) watch(p peer.ID, k *part) {
-	n, err := k.stream.Read(make([]byte, 1))
-	var reset *network.StreamError
-	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &reset) || !reset.Remote {
-		return
-	}
-	s.mu.Lock()
-	k.lost = time.Now()
-	o := s.outboxes[p]
-	s.mu.Unlock()
-	if o != nil {
-		o.mu.Lock()
-		if o.stream == k.stream {
-			o.changeStream(nil)
-		}
-		o.mu.Unlock()
-	}
-	_ = k.stream.Reset()
-	s.sendAgain(p)
+	return k
 }
 
 func (s *Service) forgetYoung(p peer.ID, y *young) {
@@ -116,37 +109,76 @@ func (s *Service) forgetYoung(p peer.ID, y *young) {
 	}
 }
 
-// lostYoung is called when a connection has ended.
-func (s *Service) lostYoung(c network.Conn) {
-	if c.Stat().Direction != network.DirOutbound || !isYoung(c) {
+// watch waits for the peer to reset a stream, which has nothing to read, as long
+// as its connection is young.
+func (s *Service) watch(p peer.ID, stream network.Stream) {
+	n, err := stream.Read(make([]byte, 1))
+	reset, ok := errors.AsType[*network.StreamError](err)
+	if n > 0 || !ok || !reset.Remote {
 		return
 	}
-	p := c.RemotePeer()
 	s.mu.Lock()
-	lost := false
+	o := s.outboxes[p]
+	s.mu.Unlock()
+	if o != nil {
+		o.mu.Lock()
+		if o.stream == stream {
+			o.changeStream(nil)
+		}
+		o.mu.Unlock()
+	}
+	_ = stream.Reset()
+	s.resetYoung(stream)
+}
+
+// resetYoung is called when the peer has reset a stream.
+func (s *Service) resetYoung(stream network.Stream) {
+	p := stream.Conn().RemotePeer()
+	s.mu.Lock()
+	found := false
 	if y := s.young[p]; y != nil {
 		for _, k := range y.parts {
-			if k.stream.Conn() == c && endedByPeer(k.stream) {
-				k.lost, lost = time.Now(), true
+			if k.stream == stream {
+				k.lost, k.reset, found = time.Now(), true, true
 			}
 		}
 	}
 	s.mu.Unlock()
-	if !lost {
-		return
-	}
-	for _, other := range s.host.Network().ConnsToPeer(p) {
-		if other.Stat().Direction == network.DirInbound && !other.IsClosed() {
-			s.sendAgain(p)
-			return
-		}
+	if found {
+		s.sendAgain(p)
 	}
 }
 
-// endedByPeer says whether it was the peer that ended a stream's connection. If
-// we did, for whatever reason, nothing is to be sent again.
-func endedByPeer(s network.Stream) bool {
-	_, err := s.Write(nil)
+// lostYoung is called when a connection has ended. Only the peer's doing counts:
+// after a connection that we ended nothing is to be sent again.
+func (s *Service) lostYoung(c network.Conn) {
+	if !isYoung(c) || !endedByPeer(c) {
+		return
+	}
+	p := c.RemotePeer()
+	s.mu.Lock()
+	found := false
+	if y := s.young[p]; y != nil {
+		for _, k := range y.parts {
+			if k.stream.Conn() == c {
+				k.lost, found = time.Now(), true
+			}
+		}
+	}
+	s.mu.Unlock()
+	if found {
+		s.sendAgain(p)
+	}
+}
+
+// endedByPeer says whether a connection has ended and it was the peer's doing. A
+// connection that has ended opens no stream, and says why.
+func endedByPeer(c network.Conn) bool {
+	stream, err := c.NewStream(context.Background())
+	if err == nil {
+		_ = stream.Reset()
+		return false
+	}
 	ended, ok := errors.AsType[*network.ConnError](err)
 	return ok && ended.Remote
 }
@@ -154,27 +186,34 @@ func endedByPeer(s network.Stream) bool {
 // connected is called when there is a new connection: the one that won a tie
 // can be ready here after the loser has ended.
 func (s *Service) connected(_ network.Network, c network.Conn) {
-	if c.Stat().Direction == network.DirInbound {
-		s.sendAgain(c.RemotePeer())
+	p := c.RemotePeer()
+	s.mu.Lock()
+	y := s.young[p]
+	s.mu.Unlock()
+	if y != nil {
+		s.sendAgain(p)
 	}
 }
 
-// sendAgain queues what was written to streams that are lost.
+// sendAgain queues what was written to streams that the peer reset, and to
+// connections that it ended if one that was dialed from the other side is there.
 func (s *Service) sendAgain(p peer.ID) {
+	conns := s.host.Network().ConnsToPeer(p)
+	crossed := func(c network.Conn) bool {
+		return slices.ContainsFunc(conns, func(other network.Conn) bool {
+			return other.Stat().Direction != c.Stat().Direction && !other.IsClosed()
+		})
+	}
 	var again []*batch
 	s.mu.Lock()
 	if y := s.young[p]; y != nil && !s.closed {
-		left := y.parts[:0]
 		for _, k := range y.parts {
-			switch {
-			case k.lost.IsZero():
-				left = append(left, k)
-			case time.Since(k.lost) < tieWindow:
+			due := !k.lost.IsZero() && time.Since(k.lost) < tieWindow
+			if due && (k.reset || crossed(k.stream.Conn())) {
 				again = append(again, k.batches...)
+				k.batches, k.bytes = nil, 0
 			}
 		}
-		clear(y.parts[len(left):])
-		y.parts = left
 		if len(again) > 0 {
 			y.tries++
 		}

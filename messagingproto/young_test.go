@@ -9,29 +9,34 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
-// TestLostTie ends the connection that we dialed after messages were written to
-// it. They are sent again if it was young and one that the peer dialed is there,
-// or comes within a moment; else not.
+// TestLostTie ends the connection after messages were written to it. They are
+// sent again if it was young, the peer ended it, and one that was dialed from the
+// other side is there or comes within a moment; else not.
 func TestLostTie(t *testing.T) {
+	const in, out = network.DirInbound, network.DirOutbound
 	for name, c := range map[string]struct {
 		age    time.Duration
-		before bool // the peer's connection is there when ours ends
+		before bool // the other connection is there when this one ends
 		after  time.Duration
-		dir    network.Direction
+		dir    network.Direction // of this one
+		other  network.Direction
 		byUs   bool // it was we who ended the connection
 		again  bool
 	}{
-		"the peer's came before": {before: true, dir: network.DirOutbound, again: true},
-		"the peer's comes after": {after: time.Millisecond, dir: network.DirOutbound, again: true},
-		"the peer's comes late":  {after: 3 * tieWindow, dir: network.DirOutbound},
-		"an old connection":      {age: 2 * tieWindow, before: true, dir: network.DirOutbound},
-		"one the peer dialed":    {before: true, dir: network.DirInbound},
-		"we ended it":            {before: true, dir: network.DirOutbound, byUs: true},
-		"we ended it, it dials":  {after: time.Millisecond, dir: network.DirOutbound, byUs: true},
+		"the peer's came before":  {before: true, dir: out, other: in, again: true},
+		"the peer's comes after":  {after: time.Millisecond, dir: out, other: in, again: true},
+		"the peer's comes late":   {after: 3 * tieWindow, dir: out, other: in},
+		"ours came before":        {before: true, dir: in, other: out, again: true},
+		"ours comes after":        {after: time.Millisecond, dir: in, other: out, again: true},
+		"an old connection":       {age: 2 * tieWindow, before: true, dir: out, other: in},
+		"both dialed by the peer": {before: true, dir: in, other: in},
+		"both dialed by us":       {after: time.Millisecond, dir: out, other: out},
+		"we ended it":             {before: true, dir: out, other: in, byUs: true},
+		"we ended it, it dials":   {after: time.Millisecond, dir: out, other: in, byUs: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f, a, _, in := twoServices(t, Config{})
+				f, a, _, inbox := twoServices(t, Config{})
 				ha, hb := f.hosts["a"], f.hosts["b"]
 				conn := f.conn(ha, hb)
 				conn.stat = network.Stats{Direction: c.dir, Opened: time.Now()}
@@ -43,19 +48,19 @@ func TestLostTie(t *testing.T) {
 				}
 				synctest.Wait()
 				if c.before {
-					ha.cameIn(hb)
+					ha.second(hb, c.other)
 				}
 				conn.end(true, !c.byUs)
 				if !c.before {
 					time.Sleep(c.after)
-					ha.cameIn(hb)
+					ha.second(hb, c.other)
 				}
 				synctest.Wait()
 				want := []string{"one", "two"}
 				if c.again {
 					want = append(want, want...)
 				}
-				if got := in.all(); !slices.Equal(got, want) {
+				if got := inbox.all(); !slices.Equal(got, want) {
 					t.Errorf("the peer got %q, want %q", got, want)
 				}
 				time.Sleep(4 * tieWindow)
@@ -102,4 +107,72 @@ func TestResetWhileYoung(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResetSeenByWriting: a write that fails because the peer reset the stream
+// has what was written before sent again, whole messages of its own included.
+func TestResetSeenByWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
+		var first *fakeStream
+		f.hosts["a"].opened = func(n int, s *fakeStream) {
+			if n == 1 {
+				first = s
+			}
+		}
+		if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		first.out.failAfter(frameHeader+3+1, &network.StreamError{Remote: true})
+		for _, m := range []string{"two", "six"} {
+			err := a.SendAsync("b", []byte(m), func(err error) {
+				if err != nil {
+					t.Error(m, err)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		got := in.all()
+		for _, m := range []string{"one", "two", "six"} {
+			if !slices.Contains(got[1:], m) {
+				t.Errorf("after the reset the peer got %q, not all of it", got[1:])
+			}
+		}
+	})
+}
+
+// TestWrittenAfterTheReset: a write that ends well just after the peer's reset
+// was seen is sent again too.
+func TestWrittenAfterTheReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
+		var first *fakeStream
+		f.hosts["a"].opened = func(n int, s *fakeStream) {
+			if n == 1 {
+				first = s
+			}
+		}
+		if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		first.in.fail(&network.StreamError{Remote: true})
+		synctest.Wait()
+
+		late := batches.Get().(*batch)
+		late.add([]byte("two"), message{})
+		if !a.keepYoung(first, late) {
+			t.Fatal("a write to a young connection was not kept")
+		}
+		synctest.Wait()
+		if got, want := in.all(), []string{"one", "one", "two"}; !slices.Equal(got, want) {
+			t.Errorf("the peer got %q, want %q", got, want)
+		}
+	})
 }
