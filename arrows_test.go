@@ -29,6 +29,7 @@ var arrows = map[string]string{
 
 	// for tests
 	"internal/claimtest": "tarikey",
+	"internal/hostile":   "",
 
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",

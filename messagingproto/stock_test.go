@@ -163,10 +163,11 @@ func TestStockConnectionCut(t *testing.T) {
 		}
 	})
 	out := outcomes{t: t}
-	for i := range n {
+	out.send(a, b.host.ID(), fill(0, 1<<20))
+	await(t, stalled) // there is a stream: the queue may be long
+	for i := 1; i < n; i++ {
 		out.send(a, b.host.ID(), fill(byte(i), 1<<20)) // more than any window
 	}
-	await(t, stalled)
 	a.host.Network().ClosePeer(b.host.ID())
 	close(resume)
 	for i, r := range out.reasons() {
