@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
@@ -78,36 +79,52 @@ func (c *Client) Close() error {
 
 // Status tells how the node is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return call[Status](ctx, c, http.MethodGet, "/v1/status", "", nil)
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil, nil)
 }
 
 // Identity tells who the node is.
 func (c *Client) Identity(ctx context.Context) (IdentityInfo, error) {
-	return call[IdentityInfo](ctx, c, http.MethodGet, "/v1/identity", "", nil)
+	return call[IdentityInfo](ctx, c, http.MethodGet, "/v1/identity", nil, nil)
 }
 
 // Peers lists the peer book.
 func (c *Client) Peers(ctx context.Context) (PeerList, error) {
-	return call[PeerList](ctx, c, http.MethodGet, "/v1/peers", "", nil)
+	return call[PeerList](ctx, c, http.MethodGet, "/v1/peers", nil, nil)
 }
 
 // AddPeer puts PUBKEY::ADDR[::ADDR] into the peer book.
 func (c *Client) AddPeer(ctx context.Context, peer string) (PeerInfo, error) {
-	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", peer, nil)
+	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", url.Values{"peer": {peer}}, nil)
 }
 
-// Send sends message to PUBKEY::ADDR[::ADDR], or to PUBKEY alone if the book knows an address.
+// Send sends message to a peer, named as CheckPeer has it, of which an address must be known.
 func (c *Client) Send(ctx context.Context, peer string, message []byte) (Sent, error) {
-	return call[Sent](ctx, c, http.MethodPost, "/v1/send", peer, message)
+	return call[Sent](ctx, c, http.MethodPost, "/v1/send", url.Values{"peer": {peer}}, message)
+}
+
+// Bans lists the bans that hold.
+func (c *Client) Bans(ctx context.Context) (BanList, error) {
+	return call[BanList](ctx, c, http.MethodGet, "/v1/bans", nil, nil)
+}
+
+// Ban shuts a peer out for d, to the second, and ends its connections; peerbook.Forever lasts until Unban.
+func (c *Client) Ban(ctx context.Context, peer string, d time.Duration, reason string) (Banned, error) {
+	seconds := "0"
+	if d != peerbook.Forever {
+		seconds = strconv.FormatInt(max(1, int64(d/time.Second)), 10)
+	}
+	return call[Banned](ctx, c, http.MethodPost, "/v1/bans", url.Values{"peer": {peer}, "seconds": {seconds}, "reason": {reason}}, nil)
+}
+
+// Unban lets a peer in again.
+func (c *Client) Unban(ctx context.Context, peer string) (Unbanned, error) {
+	return call[Unbanned](ctx, c, http.MethodDelete, "/v1/bans", url.Values{"peer": {peer}}, nil)
 }
 
 // call makes one request. A failure that the node reports is a *Failure.
-func call[T any](ctx context.Context, c *Client, method, path, peer string, body []byte) (answer T, err error) {
-	target := "http://node" + path
-	if peer != "" {
-		target += "?peer=" + url.QueryEscape(peer)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body []byte) (answer T, err error) {
+	target := url.URL{Scheme: "http", Host: "node", Path: path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return answer, err
 	}

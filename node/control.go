@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
@@ -104,7 +106,11 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/peers               → PeerList
 //	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
 //	POST /v1/send?peer=P  body   → Sent           the message, at most 8 MiB
+//	GET  /v1/bans                → BanList
+//	POST /v1/bans?peer=P&seconds=N&reason=TEXT → Banned     N = 0: forever
+//	DELETE /v1/bans?peer=P       → Unbanned
 //
+// P is also a key, a node id or the beginning of one, but where a peer is added.
 // An error is a Failure in JSON, with an HTTP status to match.
 func controlHandler(n *Node) http.Handler {
 	mux := http.NewServeMux()
@@ -121,7 +127,31 @@ func controlHandler(n *Node) http.Handler {
 		}
 		return n.Send(r.Context(), r.URL.Query().Get("peer"), message)
 	})
+	handle(mux, "GET /v1/bans", func(r *http.Request) (any, error) { return n.ListBans(r.Context()) })
+	handle(mux, "POST /v1/bans", func(r *http.Request) (any, error) {
+		q := r.URL.Query()
+		d, err := banTime(q.Get("seconds"))
+		if err != nil {
+			return nil, err
+		}
+		return n.Ban(r.Context(), q.Get("peer"), d, q.Get("reason"))
+	})
+	handle(mux, "DELETE /v1/bans", func(r *http.Request) (any, error) {
+		return n.Unban(r.Context(), r.URL.Query().Get("peer"))
+	})
 	return mux
+}
+
+// banTime reads the length of a ban in seconds; 0, or more than can be counted, is forever.
+func banTime(seconds string) (time.Duration, error) {
+	n, err := strconv.ParseUint(seconds, 10, 63)
+	if err != nil {
+		return 0, fail(FailUsage, errors.New("node: seconds is not a number of seconds; 0 is forever"))
+	}
+	if n == 0 || n > uint64(peerbook.Forever/time.Second) {
+		return peerbook.Forever, nil
+	}
+	return time.Duration(n) * time.Second, nil
 }
 
 func handle(mux *http.ServeMux, pattern string, f func(*http.Request) (any, error)) {

@@ -11,7 +11,8 @@ const (
 	EventConnected      EventKind = "connected"       // Peer, Address, Direction, Dialect, UserAgent, Features
 	EventDisconnected   EventKind = "disconnected"    // Peer, Address, Direction
 	EventMessage        EventKind = "message"         // Peer, Message, Size
-	EventBanned         EventKind = "banned"          // Peer, Error, Seconds
+	EventBanned         EventKind = "banned"          // Peer, Error (the reason), Seconds
+	EventUnbanned       EventKind = "unbanned"        // Peer: our user let it in again
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
 	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
 	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something

@@ -31,6 +31,7 @@ const (
 	FailAuthentication FailureKind = "authentication" // not who we were told, or does not prove it
 	FailRefused        FailureKind = "refused"        // they, or our bans, do not want this connection
 	FailTimeout        FailureKind = "timeout"
+	FailNotFound       FailureKind = "not_found" // no such peer or file
 )
 
 // httpStatus is the control API's status for a kind.
@@ -42,6 +43,8 @@ func (k FailureKind) httpStatus() int {
 		return http.StatusBadGateway
 	case FailRefused:
 		return http.StatusForbidden
+	case FailNotFound:
+		return http.StatusNotFound
 	case FailTimeout:
 		return http.StatusGatewayTimeout
 	default:

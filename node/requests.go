@@ -113,20 +113,17 @@ func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
 	return n.peerInfo(record), nil
 }
 
-// Send sends a message to PUBKEY::ADDR[::ADDR], or to PUBKEY alone if we know an address. It returns when the message
+// Send sends a message to a peer, named as CheckPeer has it, of which an address must be known. It returns when the message
 // was written to the connection; Close flushes what the peer has not taken by then.
 func (n *Node) Send(ctx context.Context, text string, message []byte) (Sent, error) {
 	if n.Host == nil {
 		return Sent{}, errors.New("node: nothing runs that could send")
 	}
-	p, err := parsePeer(text)
+	p, err := n.another(text)
 	if err != nil {
 		return Sent{}, err
 	}
 	id := p.Key.PeerID()
-	if id == n.Host.ID() {
-		return Sent{}, fail(FailUsage, errors.New("node: that peer is this node"))
-	}
 	began := time.Now()
 	n.remember(p)
 	if err := n.Messages.Send(ctx, id, message); err != nil {

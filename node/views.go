@@ -62,6 +62,26 @@ type BanInfo struct {
 	Reason string    `json:"reason"`
 }
 
+// Banned is a peer and its ban; Closed is how many connections a new ban has ended.
+type Banned struct {
+	PublicKey string   `json:"public_key"`
+	NodeID    string   `json:"node_id"`
+	Banned    *BanInfo `json:"banned"`
+	Closed    int      `json:"closed"`
+}
+
+// Unbanned is a peer that is let in again, and whether it was not before.
+type Unbanned struct {
+	PublicKey string `json:"public_key"`
+	NodeID    string `json:"node_id"`
+	WasBanned bool   `json:"was_banned"`
+}
+
+// BanList is all bans that hold.
+type BanList struct {
+	Bans []Banned `json:"bans"`
+}
+
 // Sent says that a message was written to the peer's connection.
 type Sent struct {
 	Peer      string `json:"peer"`

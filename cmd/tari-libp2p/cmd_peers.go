@@ -38,7 +38,7 @@ func (a *app) peersCommand() *cobra.Command {
 		Short: "Put a peer into the book",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPeer(args[0], true); err != nil {
+			if err := checkPeer(args[0]); err != nil {
 				return err
 			}
 			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
@@ -52,17 +52,28 @@ func (a *app) peersCommand() *cobra.Command {
 	}
 	a.options.folderFlags(list)
 	a.options.folderFlags(add)
-	peers.AddCommand(list, add)
+	peers.AddCommand(list, add, a.peersBannedCommand())
 	return peers
 }
 
-// checkPeer makes a peer that cannot be read a usage error before anything is opened.
-func checkPeer(text string, needsAddress bool) error {
+// peerHelp says what a PEER is.
+const peerHelp = "PEER is a public key, a node id, the beginning of either that no other peer has, or PUBKEY::ADDRESS."
+
+// checkName makes what cannot name a peer a usage error before anything is opened.
+func checkName(text string) error {
+	if err := node.CheckPeer(text); err != nil {
+		return usagef("%s: %w", quote(text), err)
+	}
+	return nil
+}
+
+// checkPeer is checkName where a peer is introduced: PUBKEY::ADDRESS.
+func checkPeer(text string) error {
 	addr, err := tari.ParseAddress(text)
 	if err != nil {
 		return usagef("%s: %w", quote(text), err)
 	}
-	if needsAddress && len(addr.Addrs) == 0 {
+	if len(addr.Addrs) == 0 {
 		return usagef("%s has no address: PUBKEY::ADDRESS, such as …::/ip4/1.2.3.4/tcp/18189", quote(text))
 	}
 	return nil
@@ -77,7 +88,7 @@ func (a *app) printPeer(p node.PeerInfo) {
 		state = "connected"
 	}
 	if p.Banned != nil {
-		state = "banned until " + p.Banned.Until.Local().Format(time.DateTime) + ": " + quote(p.Banned.Reason)
+		state = bannedText(p.Banned)
 	}
 	a.out.printf("%s  %s\n", p.PublicKey, state)
 	a.out.printf("    node id    %s\n", p.NodeID)

@@ -23,7 +23,7 @@ func (a *app) pingCommand() *cobra.Command {
 			"identity, yamux, round trip. It needs no set-up and leaves nothing behind. On failure it names the stage.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPeer(args[0], true); err != nil {
+			if err := checkPeer(args[0]); err != nil {
 				return err
 			}
 			peer, err := tari.ParseAddress(args[0])

@@ -121,7 +121,9 @@ func eventText(e node.Event) string {
 	case node.EventMessage:
 		return fmt.Sprintf("%s message      from %s, %s: %s\n", at, e.Peer, bytesText(*e.Size), preview(e.Message))
 	case node.EventBanned:
-		return fmt.Sprintf("%s banned       %s for %s: %s\n", at, e.Peer, time.Duration(e.Seconds)*time.Second, quote(e.Error))
+		return fmt.Sprintf("%s banned       %s %s: %s\n", at, e.Peer, banText(e.Seconds), quote(e.Error))
+	case node.EventUnbanned:
+		return fmt.Sprintf("%s unbanned     %s\n", at, e.Peer)
 	case node.EventDialFailed:
 		return fmt.Sprintf("%s dial failed  %s: %s\n", at, e.Peer, quote(e.Error))
 	case node.EventTor:

@@ -15,14 +15,14 @@ import (
 func (a *app) sendCommand() *cobra.Command {
 	var timeout time.Duration
 	send := &cobra.Command{
-		Use:   "send PUBKEY::ADDRESS TEXT|-",
+		Use:   "send PEER TEXT|-",
 		Short: "Send one message; \"-\" reads it from standard input",
-		Long: "Send one message to a peer, over the running node if there is one.\n" +
+		Long: "Send one message to a peer, over the running node if there is one.\n" + peerHelp + "\n" +
 			"Exit code 0 means that the peer's side of the connection could take every byte. Tari's\n" +
 			"messaging has no receipt: whether the peer's software used the message, nobody tells.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPeer(args[0], false); err != nil {
+			if err := checkName(args[0]); err != nil {
 				return err
 			}
 			message, err := a.message(args[1])

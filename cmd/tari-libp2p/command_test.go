@@ -209,7 +209,7 @@ func TestFolder(t *testing.T) {
 	if st, err := os.Stat(filepath.Join(dir, "base_node_id.json")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", st, err)
 	}
-	const friend = "704ee6eb7c568c9c4220c92a3124bb69a53c05ec2ffd3ab06f4f78ddfde6b175::/ip4/203.0.113.7/tcp/18189"
+
 	added := command(t, append([]string{"peers", "add", friend}, at...)...).object(t)
 	if added["public_key"] != key(friend) || added["connected"] != false {
 		t.Errorf("%v", added)

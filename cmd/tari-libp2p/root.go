@@ -21,6 +21,7 @@ const (
 	exitAuthentication = 4
 	exitRefused        = 5
 	exitTimeout        = 6
+	exitNotFound       = 7
 )
 
 // app is what all commands share.
@@ -51,7 +52,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON: one object, or one a line for what goes on")
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
-		a.identityCommand(), a.peersCommand(), a.statusCommand(), a.torCommand(), a.versionCommand(),
+		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.statusCommand(), a.torCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -91,6 +92,8 @@ func exitCode(kind node.FailureKind) int {
 		return exitRefused
 	case node.FailTimeout:
 		return exitTimeout
+	case node.FailNotFound:
+		return exitNotFound
 	default:
 		return exitOther
 	}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const friend = "704ee6eb7c568c9c4220c92a3124bb69a53c05ec2ffd3ab06f4f78ddfde6b175::/ip4/203.0.113.7/tcp/18189"
+
+// friendNodeID is the node id of friend.
+const friendNodeID = "e0947c3278fb32b3b19b9fb7ca"
+
+// eachWay runs a test on a data folder that no process owns, and on one where a node runs.
+func eachWay(t *testing.T, test func(t *testing.T, at ...string)) {
+	t.Run("folder", func(t *testing.T) { test(t, "--data-dir", t.TempDir()) })
+	t.Run("running node", func(t *testing.T) {
+		dir := t.TempDir()
+		startRun(t, dir)
+		test(t, "--data-dir", dir)
+	})
+}
+
+// says runs a command and wants its exit code and a text from it.
+func says(t *testing.T, code int, text string, args ...string) result {
+	t.Helper()
+	r := command(t, args...)
+	if r.code != code || !strings.Contains(r.out+r.err, text) {
+		t.Errorf("%q: exit code %d, want %d; said %q %q, want %q", args, r.code, code, r.out, r.err, text)
+	}
+	return r
+}
+
+func TestBans(t *testing.T) {
+	eachWay(t, func(t *testing.T, at ...string) {
+		with := func(args ...string) []string { return append(args, at...) }
+		says(t, exitOK, "nobody is banned\n", with("peers", "banned")...)
+		says(t, exitNotFound, "no known peer", with("ban", friendNodeID)...)
+		says(t, exitOK, "", with("peers", "add", friend)...)
+
+		r := says(t, exitOK, `: "by hand"`, with("ban", friendNodeID[:9])...)
+		if !strings.HasPrefix(r.out, key(friend)+"  banned until "+time.Now().Add(time.Hour).Local().Format(time.DateOnly)[:4]) {
+			t.Errorf("ban says %q", r.out)
+		}
+		says(t, exitOK, "  banned forever: \"a \\\"bad\\\" one\"\n    node id    "+friendNodeID+"\n", with("ban", key(friend), "--for", "forever", "--reason", `a "bad" one`)...)
+		o := command(t, with("ban", friend, "--for", "7d", "--json")...).object(t)
+		if b, _ := o["banned"].(map[string]any); o["public_key"] != key(friend) || o["node_id"] != friendNodeID || o["closed"] != 0.0 || b["until"] != "9999-12-31T23:59:59.999Z" {
+			t.Errorf("%v", o)
+		}
+		says(t, exitOK, key(friend)+"  banned forever", with("peers", "banned")...)
+		says(t, exitOK, "banned forever", with("peers", "list")...)
+		o = command(t, with("peers", "banned", "--json")...).object(t)
+		if bans, _ := o["bans"].([]any); len(bans) != 1 || bans[0].(map[string]any)["public_key"] != key(friend) {
+			t.Errorf("%v", o)
+		}
+		says(t, exitOK, key(friend)+"  not banned any more\n", with("unban", "704e")...)
+		says(t, exitOK, key(friend)+"  was not banned\n", with("unban", "704e")...)
+		if o := command(t, with("unban", "704e", "--json")...).object(t); o["was_banned"] != false || o["public_key"] != key(friend) {
+			t.Errorf("%v", o)
+		}
+		for _, wrong := range []string{"0s", "-1h", "never", "1x", "70000d", "500ms", ""} {
+			says(t, exitUsage, "such as 30m", with("ban", "704e", "--for", wrong)...)
+		}
+		says(t, exitUsage, "public key", with("ban", "nobody")...)
+		says(t, exitUsage, "public key", with("unban", "nobody")...)
+	})
+}
+
+// A ban on a running node ends the peer's connection; the node says so.
+func TestBanHangsUp(t *testing.T) {
+	dir := t.TempDir()
+	n := startRun(t, dir, "--allow-test-addresses")
+	other := startRun(t, t.TempDir(), "--allow-test-addresses", "--peer", n.peer)
+	n.line("connected")
+	other.line("connected")
+	says(t, exitOK, "    connections ended: 1\n", "ban", key(other.peer)[:16], "--data-dir", dir, "--for", "90m", "--reason", "test")
+	n.line(`banned       ` + key(other.peer) + ` for 1h30m0s: "test"`)
+	other.line("disconnected")
+	says(t, exitRefused, "", "send", key(other.peer), "hello", "--data-dir", dir)
+	says(t, exitOK, "not banned any more", "unban", key(other.peer)[:16], "--data-dir", dir)
+	n.line("unbanned     " + key(other.peer))
+	says(t, exitOK, "sent 5 bytes", "send", key(other.peer)[:16], "hello", "--data-dir", dir)
+	other.line(`"hello"`)
+	says(t, exitUsage, "that peer is this node", "ban", key(n.peer), "--data-dir", dir)
+}
+
+func TestBanLengthText(t *testing.T) {
+	for text, want := range map[string]string{"1h": "1h", "90m": "1h30m", "10m": "10m", "7d": "168h", "20s": "20s", "1h0m1s": "1h0m1s", "forever": "forever", "65535d": "1572840h"} {
+		var l banLength
+		if err := l.Set(text); err != nil || l.String() != want {
+			t.Errorf("%s is %s, %v; want %s", text, l.String(), err, want)
+		}
+	}
+}
