@@ -2,25 +2,16 @@ package tari
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// Refusal is why an inbound connection was closed before a byte was read.
-type Refusal string
-
-// The reasons, with the names that tari_comms logs them under.
-const (
-	RefusedInbound             Refusal = "inbound_cap"        // Limits.Inbound
-	RefusedInboundPerSource    Refusal = "inbound_cap_per_ip" // Limits.InboundPerSource
-	RefusedHandshakesPerSource Refusal = "per_ip"             // Limits.HandshakesPerSource
-	RefusedHandshakes          Refusal = "slots_full"         // Limits.Handshakes
-)
-
 // admission counts one listener's connections, in handshake and established, by source.
 type admission struct {
-	limits Limits
+	limits   Limits
+	bySource bool // false: whoever comes, comes from one source, which is Tor
 
 	mu          sync.Mutex
 	total       int // in handshake and established
@@ -28,10 +19,16 @@ type admission struct {
 	sources     map[netip.Prefix]*tally
 }
 
-type tally struct{ total, handshaking int }
+type tally struct {
+	total   int
+	shaking []*ticket // oldest first
+}
 
-func newAdmission(l Limits) *admission {
-	return &admission{limits: l, sources: make(map[netip.Prefix]*tally)}
+func newAdmission(l Limits, onion bool) *admission {
+	if onion {
+		l.Inbound, l.Handshakes = l.InboundOnion, l.HandshakesOnion
+	}
+	return &admission{limits: l, bySource: !onion, sources: make(map[netip.Prefix]*tally)}
 }
 
 // A ticket is a connection's place in the counts, first as a handshake.
@@ -40,62 +37,86 @@ type ticket struct {
 	source      netip.Prefix // invalid: not counted by source
 	handshaking bool
 	returned    bool
+	end         func() // ends the handshake, when it is displaced
 }
 
-// enter takes a place for a connection from the remote address, or says why there is none. It never waits.
-func (a *admission) enter(remote ma.Multiaddr) (*ticket, Refusal) {
-	source := sourceOf(remote)
+// enter takes a place for a connection from the remote address, or says why there is none. It never waits. Should the handshake have
+// to make room for another, end is called once, with the place already given back.
+//
+// tari_comms refuses whoever comes while the handshake slots are full. That lets a flood from many sources, each within its own limit,
+// shut everybody out. Here a newcomer takes the slot of the source that has most, as long as that leaves the source no worse off than
+// the newcomer: who has no handshake under way gets one, unless all slots belong to different sources.
+func (a *admission) enter(remote ma.Multiaddr, end func()) (place *ticket, refused Refusal) {
+	source := a.sourceOf(remote)
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	var of tally
 	if t := a.sources[source]; t != nil {
 		of = *t
 	}
+	var victim *ticket
 	switch {
 	case a.total >= a.limits.Inbound:
-		return nil, RefusedInbound
+		refused = RefusedInbound
 	case source.IsValid() && of.total >= a.limits.InboundPerSource:
-		return nil, RefusedInboundPerSource
-	case source.IsValid() && of.handshaking >= a.limits.HandshakesPerSource:
-		return nil, RefusedHandshakesPerSource
+		refused = RefusedInboundPerSource
+	case source.IsValid() && len(of.shaking) >= a.limits.HandshakesPerSource:
+		refused = RefusedHandshakesPerSource
 	case a.handshaking >= a.limits.Handshakes:
-		return nil, RefusedHandshakes
+		if victim = a.greediest(len(of.shaking)); victim == nil {
+			refused = RefusedHandshakes
+		}
 	}
-	t := &ticket{from: a, source: source, handshaking: true}
-	t.count(1, 1)
-	return t, ""
+	if refused != "" {
+		a.mu.Unlock()
+		return nil, refused
+	}
+	if victim != nil {
+		victim.giveBack()
+	}
+	place = &ticket{from: a, source: source, handshaking: true, end: end}
+	place.take()
+	a.mu.Unlock()
+	if victim != nil {
+		victim.end()
+	}
+	return place, ""
 }
 
-// established frees the handshake slot and keeps the place among the connections.
-func (t *ticket) established() {
+// greediest is the oldest handshake of the source that has most of them, if that is at least two more than the newcomer has. It is
+// called with the mutex held.
+func (a *admission) greediest(newcomerHas int) *ticket {
+	most := newcomerHas + 1
+	var victim *ticket
+	for _, t := range a.sources {
+		if len(t.shaking) > most {
+			most, victim = len(t.shaking), t.shaking[0]
+		}
+	}
+	return victim
+}
+
+// established frees the handshake slot and keeps the place among the connections. It is false if the handshake was displaced.
+func (t *ticket) established() bool {
 	t.from.mu.Lock()
 	defer t.from.mu.Unlock()
 	if t.handshaking {
-		t.handshaking = false
-		t.count(0, -1)
+		t.settle()
 	}
+	return !t.returned
 }
 
 // leave gives the place back; more than once is once.
 func (t *ticket) leave() {
 	t.from.mu.Lock()
 	defer t.from.mu.Unlock()
-	if t.returned {
-		return
-	}
-	t.returned = true
-	if t.handshaking {
-		t.count(-1, -1)
-	} else {
-		t.count(-1, 0)
-	}
+	t.giveBack()
 }
 
-// count is called with the mutex held.
-func (t *ticket) count(total, handshaking int) {
+// take, settle and giveBack are called with the mutex held.
+func (t *ticket) take() {
 	a := t.from
-	a.total += total
-	a.handshaking += handshaking
+	a.total++
+	a.handshaking++
 	if !t.source.IsValid() {
 		return
 	}
@@ -104,18 +125,41 @@ func (t *ticket) count(total, handshaking int) {
 		of = new(tally)
 		a.sources[t.source] = of
 	}
-	of.total += total
-	of.handshaking += handshaking
-	if of.total == 0 {
-		delete(a.sources, t.source)
+	of.total++
+	of.shaking = append(of.shaking, t)
+}
+
+// settle ends the handshake.
+func (t *ticket) settle() {
+	t.handshaking = false
+	t.from.handshaking--
+	if of := t.from.sources[t.source]; of != nil {
+		of.shaking = slices.DeleteFunc(of.shaking, func(other *ticket) bool { return other == t })
+	}
+}
+
+func (t *ticket) giveBack() {
+	if t.returned {
+		return
+	}
+	if t.handshaking {
+		t.settle()
+	}
+	t.returned = true
+	t.from.total--
+	if of := t.from.sources[t.source]; of != nil {
+		of.total--
+		if of.total == 0 {
+			delete(t.from.sources, t.source)
+		}
 	}
 }
 
 // sourceOf is the IPv4 address or the IPv6 /64 that a connection comes from, an IPv4-mapped address being IPv4. It is invalid for
-// loopback and for what has no IP address: these are not counted by source.
-func sourceOf(remote ma.Multiaddr) netip.Prefix {
+// what is exempt and for what has no IP address: these are not counted by source.
+func (a *admission) sourceOf(remote ma.Multiaddr) netip.Prefix {
 	addr, ok := ipOf(remote)
-	if !ok || addr.IsLoopback() {
+	if !a.bySource || !ok || a.exempt(addr) {
 		return netip.Prefix{}
 	}
 	bits := 64
@@ -127,4 +171,13 @@ func sourceOf(remote ma.Multiaddr) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return prefix
+}
+
+// exempt tries an IPv4 address also in its IPv4-mapped form, so that ::/0 means everybody, as in tari_comms.
+func (a *admission) exempt(addr netip.Addr) bool {
+	if a.limits.Exempt == nil {
+		return addr.IsLoopback()
+	}
+	mapped := netip.AddrFrom16(addr.As16())
+	return slices.ContainsFunc(a.limits.Exempt, func(p netip.Prefix) bool { return p.Contains(addr) || p.Contains(mapped) })
 }

@@ -2,6 +2,7 @@ package tari
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -29,6 +30,11 @@ type Config struct {
 
 	// Listen lists addresses to listen on: /ip4|ip6/…/tcp/N, or /memory/N inside this process. Port 0 picks a free one.
 	Listen []ma.Multiaddr
+
+	// ListenOnion is where the local Tor delivers what comes to our onion service, a loopback address; port 0 picks a free one, which
+	// Host.OnionListener then tells. Whoever comes there has the same source address, so that none is counted by source, and it has
+	// limits of its own. nil: no such listener.
+	ListenOnion ma.Multiaddr
 
 	// Public lists the addresses under which others reach us, at most five: our claim carries them. Empty means: those we listen
 	// on, as far as they are globally routable.
@@ -71,17 +77,26 @@ type Hooks struct {
 	// *UpgradeError. That nobody answers at an address is only told to who dials.
 	OnFailed func(p peer.ID, dir network.Direction, addr ma.Multiaddr, err error)
 
-	// OnRefused: an inbound connection was closed before a byte was read.
+	// OnRefused: an inbound connection was closed before a byte was read, or displaced during the handshake.
 	OnRefused func(addr ma.Multiaddr, reason Refusal)
+
+	// OnRefusals: what was refused in the last minute, in sum. It is not called while nothing is.
+	OnRefusals func(Refusals)
 }
 
 // Limits bound what strangers can make us hold. Zero fields take the value tari_comms has, given here.
 type Limits struct {
 	Inbound             int // connections that others opened, established or in handshake: 500 a listener
-	InboundPerSource    int // of these from one IPv4 address or one IPv6 /64: 32; loopback is exempt
+	InboundPerSource    int // of these from one IPv4 address or one IPv6 /64: 32
 	Handshakes          int // inbound handshakes at a time: 100 a listener
-	HandshakesPerSource int // of these from one source: 4; loopback is exempt
+	HandshakesPerSource int // of these from one source: 4
+	InboundOnion        int // connections that come by Config.ListenOnion: 500
+	HandshakesOnion     int // of these in handshake: 100
 	Outbound            int // connections that we opened: 512 (our choice)
+
+	// Exempt are the sources that are not counted by source. nil: loopback alone. Other than in tari_comms, a list of one's own takes
+	// the place of loopback.
+	Exempt []netip.Prefix
 
 	// Liveness says who may ask whether we are alive. Its sessions occupy handshake slots, so at most half of those. nil: the
 	// liveness byte is refused like an unknown one.
@@ -98,6 +113,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.InboundPerSource, 32)
 	set(&l.Handshakes, 100)
 	set(&l.HandshakesPerSource, 4)
+	set(&l.InboundOnion, 500)
+	set(&l.HandshakesOnion, 100)
 	set(&l.Outbound, 512)
 	return l
 }
@@ -105,7 +122,7 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) check() error {
 	for name, v := range map[string]int{
 		"Inbound": l.Inbound, "InboundPerSource": l.InboundPerSource, "Handshakes": l.Handshakes,
-		"HandshakesPerSource": l.HandshakesPerSource, "Outbound": l.Outbound,
+		"HandshakesPerSource": l.HandshakesPerSource, "InboundOnion": l.InboundOnion, "HandshakesOnion": l.HandshakesOnion, "Outbound": l.Outbound,
 	} {
 		if v < 0 {
 			return fmt.Errorf("tari: Limits.%s is negative", name)

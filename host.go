@@ -3,6 +3,7 @@ package tari
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,9 @@ type Host struct {
 	ours  *ownClaim
 	ties  ties
 
+	onion    ma.Multiaddr // what ListenOnion became; nil: nothing
+	refusals *refusals
+
 	identified event.Emitter // EvtPeerIdentificationCompleted
 	protocols  event.Emitter // EvtLocalProtocolsUpdated
 
@@ -76,6 +80,7 @@ func New(cfg Config) (*Host, error) {
 		bus:   eventbus.NewBus(),
 		mux:   new(handlers),
 	}
+	h.refusals = newRefusals(cfg.Hooks.OnRefusals)
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.ours = newOwnClaim(cfg)
 	if err := h.assemble(cfg, answers); err != nil {
@@ -100,7 +105,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if err = h.peers.AddPubKey(h.id, h.key.Public().Libp2p()); err != nil {
 		return err
 	}
-	if h.rcmgr, err = newResourceManager(cfg.Limits); err != nil {
+	if h.rcmgr, err = newResourceManager(cfg.Limits, len(cfg.Listen)); err != nil {
 		return err
 	}
 	if h.identified, err = h.bus.Emitter(new(event.EvtPeerIdentificationCompleted)); err != nil {
@@ -128,18 +133,19 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	h.swarm.SetStreamHandler(h.serve)
 
 	up := &upgrader{
-		key:     h.key,
-		dials:   dialect.Of(cfg.Network),
-		answers: answers,
-		claim:   h.ownClaim,
-		rules:   h.rules,
-		gater:   cfg.Gater,
-		rcmgr:   h.rcmgr,
-		limits:  cfg.Limits,
-		hooks:   cfg.Hooks,
-		learned: h.learned,
-		offence: h.Offence,
-		cameIn:  h.cameIn,
+		key:      h.key,
+		dials:    dialect.Of(cfg.Network),
+		answers:  answers,
+		claim:    h.ownClaim,
+		rules:    h.rules,
+		gater:    cfg.Gater,
+		rcmgr:    h.rcmgr,
+		limits:   cfg.Limits,
+		hooks:    cfg.Hooks,
+		refusals: h.refusals,
+		learned:  h.learned,
+		offence:  h.Offence,
+		cameIn:   h.cameIn,
 	}
 	if h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
 		return err
@@ -147,6 +153,26 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	for _, a := range cfg.Listen {
 		if err = h.swarm.AddListenAddr(a); err != nil {
 			return cannotListen(a, err)
+		}
+	}
+	if cfg.ListenOnion != nil {
+		return h.listenOnion(up, cfg.ListenOnion)
+	}
+	return nil
+}
+
+// listenOnion starts the listener for Tor.
+func (h *Host) listenOnion(up *upgrader, a ma.Multiaddr) error {
+	before := h.swarm.ListenAddresses()
+	up.onion.Store(true)
+	err := h.swarm.AddListenAddr(a)
+	up.onion.Store(false)
+	if err != nil {
+		return cannotListen(a, err)
+	}
+	for _, now := range h.swarm.ListenAddresses() {
+		if !slices.ContainsFunc(before, now.Equal) {
+			h.onion = now
 		}
 	}
 	return nil
@@ -167,6 +193,7 @@ func (h *Host) Close() error {
 			h.closeErr = errors.Join(h.closeErr, h.swarm.Close())
 		}
 		h.background.Wait()
+		h.refusals.close()
 		for _, e := range []event.Emitter{h.identified, h.protocols} {
 			if e != nil {
 				h.closeErr = errors.Join(h.closeErr, e.Close())
@@ -202,6 +229,12 @@ func (h *Host) EventBus() event.Bus { return h.bus }
 
 // Mux returns the table of stream handlers, which negotiates the Tari way.
 func (h *Host) Mux() protocol.Switch { return h.mux }
+
+// OnionListener is the address for Tor to deliver to, Config.ListenOnion with its port; nil if there is none.
+func (h *Host) OnionListener() ma.Multiaddr { return h.onion }
+
+// Refusals counts the inbound connections refused since the start, by reason.
+func (h *Host) Refusals() Refusals { return h.refusals.sum() }
 
 // Addrs returns our public addresses, then those we listen on.
 func (h *Host) Addrs() []ma.Multiaddr {

@@ -225,10 +225,10 @@ func TestInboundCap(t *testing.T) {
 
 func TestAdmissionBySource(t *testing.T) {
 	limits := Limits{Inbound: 6, InboundPerSource: 3, Handshakes: 4, HandshakesPerSource: 2}.withDefaults()
-	a := newAdmission(limits)
+	a := newAdmission(limits, false)
 	enter := func(addr string, want Refusal) *ticket {
 		t.Helper()
-		place, got := a.enter(ma.StringCast(addr))
+		place, got := a.enter(ma.StringCast(addr), func() { t.Errorf("%s is displaced", addr) })
 		if got != want {
 			t.Fatalf("%s: refused for %q, want %q", addr, got, want)
 		}

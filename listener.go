@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/transport"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -29,7 +30,7 @@ func (u *upgrader) UpgradeGatedMaListener(t transport.Transport, l transport.Gat
 		GatedMaListener: l,
 		u:               u,
 		transport:       t,
-		admission:       newAdmission(u.limits),
+		admission:       newAdmission(u.limits, u.onion.Load()),
 		ready:           make(chan transport.CapableConn),
 		ctx:             ctx,
 		cancel:          cancel,
@@ -52,11 +53,13 @@ func (l *gatedListener) Accept() (manet.Conn, network.ConnManagementScope, error
 		}
 		if g := l.u.gater; g != nil && !g.InterceptAccept(raw) {
 			raw.Close()
+			l.u.refuse(raw.RemoteMultiaddr(), RefusedByGater)
 			continue
 		}
 		scope, err := l.u.rcmgr.OpenConnection(network.DirInbound, true, raw.RemoteMultiaddr())
 		if err != nil {
 			raw.Close()
+			l.u.refuse(raw.RemoteMultiaddr(), RefusedResources)
 			continue
 		}
 		return raw, scope, nil
@@ -90,6 +93,7 @@ func (l *listener) run() {
 		case l.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:
+			l.u.refusals.count(RefusedDescriptors)
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			select {
 			case <-time.After(pause):
@@ -97,32 +101,49 @@ func (l *listener) run() {
 			}
 			continue
 		}
-		place, refusal := l.admission.enter(raw.RemoteMultiaddr())
+		ctx, cancel := context.WithCancel(l.ctx)
+		place, refusal := l.admission.enter(raw.RemoteMultiaddr(), func() {
+			cancel()
+			l.u.refuse(raw.RemoteMultiaddr(), RefusedDisplaced)
+		})
 		if place == nil {
+			cancel()
 			raw.Close()
 			scope.Done()
-			if l.u.hooks.OnRefused != nil {
-				l.u.hooks.OnRefused(raw.RemoteMultiaddr(), refusal)
-			}
+			l.u.refuse(raw.RemoteMultiaddr(), refusal)
 			continue
 		}
-		handshakes.Go(func() { l.handshake(raw, scope, place) })
+		handshakes.Go(func() {
+			defer cancel()
+			l.handshake(ctx, raw, scope, place)
+		})
+	}
+}
+
+// refuse counts an inbound connection that is closed, and tells who wants to know.
+func (u *upgrader) refuse(remote ma.Multiaddr, reason Refusal) {
+	u.refusals.count(reason)
+	if u.hooks.OnRefused != nil {
+		u.hooks.OnRefused(remote, reason)
 	}
 }
 
 // handshake upgrades one connection and hands it to Accept.
-func (l *listener) handshake(raw manet.Conn, scope network.ConnManagementScope, place *ticket) {
+func (l *listener) handshake(ctx context.Context, raw manet.Conn, scope network.ConnManagementScope, place *ticket) {
 	arrived := l.u.arrivals.enter(raw.RemoteMultiaddr())
-	up, err := l.u.Upgrade(l.ctx, l.transport, raw, network.DirInbound, "", scope)
+	up, err := l.u.Upgrade(ctx, l.transport, raw, network.DirInbound, "", scope)
 	if err != nil {
 		arrived()
 		place.leave()
 		return
 	}
-	place.established()
 	c := up.(*conn)
 	c.known = arrived
 	c.atEnd(func() { arrived(); place.leave() })
+	if !place.established() {
+		c.Close()
+		return
+	}
 	select {
 	case l.ready <- c:
 	case <-l.ctx.Done():

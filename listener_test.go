@@ -44,7 +44,7 @@ func (l *brokenListener) Close() error { close(l.closed); return nil }
 // Running out of file descriptors pauses the listener, ever longer, and does not end it.
 func TestTheListenerOutlivesAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := &upgrader{rcmgr: &network.NullResourceManager{}, limits: Limits{}.withDefaults()}
+		u := &upgrader{rcmgr: &network.NullResourceManager{}, limits: Limits{}.withDefaults(), refusals: newRefusals(nil)}
 		raw := &brokenListener{failures: 12, closed: make(chan struct{})}
 		l := u.UpgradeListener(nil, raw)
 		time.Sleep(time.Minute)
@@ -55,6 +55,9 @@ func TestTheListenerOutlivesAcceptErrors(t *testing.T) {
 		}
 		if len(raw.tried) != 13 {
 			t.Fatalf("tried %d times", len(raw.tried))
+		}
+		if n := u.refusals.sum()[RefusedDescriptors]; n != 12 {
+			t.Errorf("%d failures are counted", n)
 		}
 		if first, last := raw.tried[1].Sub(raw.tried[0]), raw.tried[12].Sub(raw.tried[11]); first != 5*time.Millisecond || last != time.Second {
 			t.Errorf("pauses from %v to %v", first, last)

@@ -92,19 +92,19 @@ func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, repl
 }
 
 // newResourceManager bounds connections by our limits and memory, streams and descriptors by go-libp2p's, which grow with the machine.
+// Its bounds leave room for all listeners, of which each has its own counts below, so that a flood at one does not close another.
 // Counting by source is left to the listener, which knows an exempt one from another.
-func newResourceManager(l Limits) (network.ResourceManager, error) {
-	conns := rcmgr.ResourceLimits{
-		ConnsInbound:  rcmgr.LimitVal(2 * l.Inbound), // each listener has its own count below this
-		ConnsOutbound: rcmgr.LimitVal(l.Outbound),
-		Conns:         rcmgr.LimitVal(2*l.Inbound + l.Outbound),
+func newResourceManager(l Limits, listeners int) (network.ResourceManager, error) {
+	n := max(listeners, 2)
+	inbound, shaking := n*l.Inbound+l.InboundOnion, n*l.Handshakes+l.HandshakesOnion
+	of := func(inbound int) rcmgr.ResourceLimits {
+		return rcmgr.ResourceLimits{
+			ConnsInbound:  rcmgr.LimitVal(inbound),
+			ConnsOutbound: rcmgr.LimitVal(l.Outbound),
+			Conns:         rcmgr.LimitVal(inbound + l.Outbound),
+		}
 	}
-	shaking := rcmgr.ResourceLimits{
-		ConnsInbound:  rcmgr.LimitVal(2 * l.Handshakes),
-		ConnsOutbound: rcmgr.LimitVal(l.Outbound),
-		Conns:         rcmgr.LimitVal(2*l.Handshakes + l.Outbound),
-	}
-	limits := rcmgr.PartialLimitConfig{System: conns, Transient: shaking}.Build(rcmgr.DefaultLimits.AutoScale())
+	limits := rcmgr.PartialLimitConfig{System: of(inbound), Transient: of(shaking)}.Build(rcmgr.DefaultLimits.AutoScale())
 	anySource := func(bits int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: math.MaxInt}}
 	}

@@ -38,6 +38,8 @@ type upgrader struct {
 	learned func(peer.ID, *dialect.Session) // before the swarm knows the connection
 	offence func(peer.ID, error)
 
+	onion    atomic.Bool // the listener that starts now is the one for Tor
+	refusals *refusals
 	arrivals arrivals
 	cameIn   func(peer.ID) bool
 }
@@ -66,6 +68,9 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		raw.Close()
 		scope.Done()
 		h.failed(err)
+		if ctx.Err() == nil && h.remote != "" { // what ended because we ended it is nobody's offence
+			u.offence(h.remote, err)
+		}
 		return nil, err
 	}
 	_ = raw.SetDeadline(time.Time{})
@@ -174,9 +179,6 @@ func (h *handshake) failed(err error) {
 			p = h.expect
 		}
 		h.u.hooks.OnFailed(p, h.dir, h.raw.RemoteMultiaddr(), err)
-	}
-	if h.remote != "" {
-		h.u.offence(h.remote, err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+)
 
 // EventKind says what happened.
 type EventKind string
@@ -15,6 +19,7 @@ const (
 	EventUnbanned       EventKind = "unbanned"        // Peer: our user let it in again
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
 	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
+	EventRefusals       EventKind = "refusals"        // Refused: how many inbound connections the last minute's limits refused
 	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something
 	EventTor            EventKind = "tor"             // Address of the onion service; Error while Tor does not have it
 	EventIdentityBackup EventKind = "identity_backup" // Path: a file that held no identity was set aside
@@ -23,18 +28,19 @@ const (
 // Event is something that a node tells while it runs. Texts that come from a peer (UserAgent, Error, Message) are as
 // the peer sent them: escape them before they reach a terminal.
 type Event struct {
-	Time      time.Time `json:"time"`
-	Kind      EventKind `json:"event"`
-	Peer      string    `json:"peer,omitempty"`      // public key, hex
-	Address   string    `json:"address,omitempty"`   // multiaddr of the connection
-	Addresses []string  `json:"addresses,omitempty"` // PUBKEY::ADDRESS strings
-	Direction string    `json:"direction,omitempty"` // "inbound" or "outbound"
-	Dialect   string    `json:"dialect,omitempty"`
-	UserAgent string    `json:"user_agent,omitempty"`
-	Features  string    `json:"features,omitempty"`
-	Message   []byte    `json:"message,omitempty"` // base64 in JSON; valid until OnEvent returns
-	Size      *int      `json:"size,omitempty"`    // of the message, in bytes
-	Seconds   int64     `json:"seconds,omitempty"` // length of a ban
-	Path      string    `json:"path,omitempty"`
-	Error     string    `json:"error,omitempty"`
+	Time      time.Time     `json:"time"`
+	Kind      EventKind     `json:"event"`
+	Peer      string        `json:"peer,omitempty"`      // public key, hex
+	Address   string        `json:"address,omitempty"`   // multiaddr of the connection
+	Addresses []string      `json:"addresses,omitempty"` // PUBKEY::ADDRESS strings
+	Direction string        `json:"direction,omitempty"` // "inbound" or "outbound"
+	Dialect   string        `json:"dialect,omitempty"`
+	UserAgent string        `json:"user_agent,omitempty"`
+	Features  string        `json:"features,omitempty"`
+	Message   []byte        `json:"message,omitempty"` // base64 in JSON; valid until OnEvent returns
+	Size      *int          `json:"size,omitempty"`    // of the message, in bytes
+	Seconds   int64         `json:"seconds,omitempty"` // length of a ban
+	Refused   tari.Refusals `json:"refused,omitempty"` // by reason
+	Path      string        `json:"path,omitempty"`
+	Error     string        `json:"error,omitempty"`
 }

@@ -55,6 +55,11 @@ func (n *Node) onRefused(addr ma.Multiaddr, reason tari.Refusal) {
 	n.emit(Event{Kind: EventRefused, Address: addr.String(), Direction: "inbound", Error: string(reason)})
 }
 
+// onRefusals sums up a minute in which connections were refused.
+func (n *Node) onRefusals(counts tari.Refusals) {
+	n.emit(Event{Kind: EventRefusals, Direction: "inbound", Refused: counts})
+}
+
 // onOffence keeps the ban in the book, which refuses the peer's next connections; the host ends those it has.
 func (n *Node) onOffence(id peer.ID, d time.Duration, cause error) {
 	e := Event{Kind: EventBanned, Peer: keyText(id), Seconds: int64(d / time.Second), Error: cause.Error()}

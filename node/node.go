@@ -37,6 +37,7 @@ type Config struct {
 	AllowTestAddresses bool              // internal addresses of others are stored, claimed and dialed too
 	UserAgent          string            // printable, at most 50 bytes; "" = tari-libp2p/VERSION
 	Tor                Tor               // how to use Tor or another SOCKS proxy; zero = not
+	Limits             tari.Limits       // of what strangers can make us hold; Liveness is the node's own
 	OnEvent            func(Event)       // called from several goroutines, and waited for; nil = nobody listens
 }
 

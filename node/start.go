@@ -36,18 +36,21 @@ func (n *Node) start(ctx context.Context) (err error) {
 	}
 	gate := loopbackLiveness()
 	n.reach = newReacher(gate)
+	limits := cfg.Limits
+	limits.Liveness = gate
 	n.Host, err = tari.New(tari.Config{
 		Key:                n.Identity.Key,
 		Network:            cfg.Network,
 		Accept:             cfg.Accept,
 		Listen:             cfg.Listen,
+		ListenOnion:        n.onionListener(),
 		Public:             n.public(),
 		UserAgent:          cfg.UserAgent,
 		AllowTestAddresses: cfg.AllowTestAddresses,
 		Gater:              n.Peers,
 		Transports:         n.transports,
-		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused},
-		Limits:             tari.Limits{Liveness: gate},
+		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused, OnRefusals: n.onRefusals},
+		Limits:             limits,
 	})
 	if err != nil {
 		return startError(err)

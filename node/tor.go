@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -78,7 +77,7 @@ type torService struct {
 // address is where Tor's users find us.
 func (s *torService) address() ma.Multiaddr { return s.key.Multiaddr(s.port) }
 
-// prepareTor loads or makes the key of the onion service and adds the loopback listener that Tor delivers to.
+// prepareTor loads or makes the key of the onion service.
 func (n *Node) prepareTor() error {
 	t := &n.config.Tor
 	if err := t.check(&n.config); err != nil {
@@ -98,7 +97,6 @@ func (n *Node) prepareTor() error {
 		return fmt.Errorf("node: %w", err)
 	}
 	n.tor = &torService{key: key, port: t.Port}
-	n.config.Listen = append(n.config.Listen, ma.StringCast("/ip4/127.0.0.1/tcp/0"))
 	return nil
 }
 
@@ -140,16 +138,16 @@ func (n *Node) startTor() error {
 	if n.tor == nil {
 		return nil
 	}
-	target, err := n.loopbackListener()
+	target, err := manet.ToNetAddr(n.Host.OnionListener())
 	if err != nil {
-		return err
+		return fmt.Errorf("node: %w", err)
 	}
 	live, err := torctl.Start(torctl.Config{
 		Control: n.config.Tor.Control,
 		Auth:    torctl.Auth{Password: n.config.Tor.Password},
 		Key:     n.tor.key,
 		Port:    n.tor.port,
-		Target:  target,
+		Target:  target.String(),
 		OnState: n.onTor,
 	})
 	if err != nil {
@@ -159,17 +157,12 @@ func (n *Node) startTor() error {
 	return nil
 }
 
-// loopbackListener is the host:port on loopback where Tor is to deliver: of the listener added last.
-func (n *Node) loopbackListener() (string, error) {
-	listening := n.Host.Network().ListenAddresses()
-	for i := len(listening) - 1; i >= 0; i-- {
-		a, err := manet.ToNetAddr(listening[i])
-		tcp, ok := a.(*net.TCPAddr)
-		if err == nil && ok && tcp.IP.IsLoopback() {
-			return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port)), nil
-		}
+// onionListener is where Tor delivers: on loopback, at any free port. nil without an onion service.
+func (n *Node) onionListener() ma.Multiaddr {
+	if n.tor == nil {
+		return nil
 	}
-	return "", errors.New("node: nothing listens on loopback for Tor to deliver to")
+	return ma.StringCast("/ip4/127.0.0.1/tcp/0")
 }
 
 // onTor tells how the onion service stands, each time that changes.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -48,6 +50,7 @@ func (a *app) runCommand() *cobra.Command {
 	o.folderFlags(run)
 	o.dialFlags(run)
 	o.torFlags(run)
+	o.limitFlags(run)
 	run.Flags().StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
 	run.Flags().StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
 	run.Flags().StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
@@ -97,6 +100,14 @@ func (a *app) logger() (*slog.Logger, error) {
 func (a *app) event(log *slog.Logger, e node.Event) {
 	if e.Kind == node.EventRefused {
 		log.Info("connection refused", "direction", e.Direction, "address", e.Address, "peer", e.Peer, "err", e.Error)
+		return
+	}
+	if e.Kind == node.EventRefusals {
+		var counts []any
+		for _, reason := range slices.Sorted(maps.Keys(e.Refused)) {
+			counts = append(counts, string(reason), e.Refused[reason], "raise_"+string(reason), raise(reason))
+		}
+		log.Warn("inbound connections refused in the last minute", counts...)
 		return
 	}
 	if a.json {

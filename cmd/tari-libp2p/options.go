@@ -25,6 +25,7 @@ type options struct {
 	allowTest bool
 	log       string
 	tor       node.Tor
+	limits    tari.Limits
 	password  string // file of the control port's password
 }
 
@@ -64,6 +65,32 @@ func (o *options) torFlags(cmd *cobra.Command) {
 	cmd.Flags().Uint16Var(&o.tor.Port, "onion-port", node.DefaultOnionPort, "`port` of the onion address")
 }
 
+// limitFlags are the options that let more strangers in.
+func (o *options) limitFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVar(&o.limits.Inbound, "max-inbound", 500, "at most `N` connections that others opened, a listener")
+	f.IntVar(&o.limits.InboundPerSource, "max-inbound-per-source", 32, "of these at most `N` from one IPv4 address or IPv6 /64")
+	f.IntVar(&o.limits.Handshakes, "max-handshakes", 100, "at most `N` inbound handshakes at a time, a listener")
+	f.IntVar(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
+	f.IntVar(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
+	f.IntVar(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
+}
+
+// raise is the option behind a reason to refuse; otherwise what the library says of it.
+func raise(reason tari.Refusal) string {
+	switch reason {
+	case tari.RefusedInbound:
+		return "--max-inbound, --max-inbound-onion for Tor"
+	case tari.RefusedInboundPerSource:
+		return "--max-inbound-per-source"
+	case tari.RefusedHandshakes, tari.RefusedDisplaced:
+		return "--max-handshakes, --max-handshakes-onion for Tor"
+	case tari.RefusedHandshakesPerSource:
+		return "--max-handshakes-per-source"
+	}
+	return reason.Raise()
+}
+
 // torPassword is the first line of the password file.
 func (o *options) torPassword() (string, error) {
 	if o.password == "" {
@@ -87,7 +114,7 @@ func networkNames() []string {
 
 // config turns the options into a node's configuration. Errors are usage errors.
 func (o *options) config() (node.Config, error) {
-	cfg := node.Config{AllowTestAddresses: o.allowTest, Tor: o.tor}
+	cfg := node.Config{AllowTestAddresses: o.allowTest, Tor: o.tor, Limits: o.limits}
 	var err error
 	if o.tor.Only && o.tor.Direct {
 		return cfg, usagef("--tor-only and --tor-direct exclude each other")

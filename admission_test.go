@@ -1,0 +1,152 @@
+package tari
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// A flood from 64 sources, each within its own limit, fills the slots. Who comes from elsewhere gets one all the same, at the cost of a
+// source that has several; who has as many as the others gets none.
+func TestAFloodDoesNotShutOutOtherSources(t *testing.T) {
+	a := newAdmission(Limits{}.withDefaults(), false)
+	ended := map[string]int{}
+	enter := func(source string) (*ticket, Refusal) {
+		return a.enter(ma.StringCast("/ip4/"+source+"/tcp/1"), func() { ended[source]++ })
+	}
+	for i := range 1000 {
+		enter(fmt.Sprintf("10.0.0.%d", i%64))
+	}
+	if a.handshaking != 100 {
+		t.Fatalf("%d handshakes", a.handshaking)
+	}
+	before := len(ended)
+	var honest []*ticket
+	for i := range 20 {
+		place, refused := enter(fmt.Sprintf("1.2.3.%d", i))
+		if place == nil {
+			t.Fatalf("newcomer %d: refused for %s", i, refused)
+		}
+		honest = append(honest, place)
+	}
+	if a.handshaking != 100 || len(ended)-before > 20 {
+		t.Errorf("%d handshakes, %d sources lost some", a.handshaking, len(ended)-before)
+	}
+	for i := range 10_000 { // the flood goes on
+		enter(fmt.Sprintf("10.0.0.%d", i%64))
+	}
+	for i, place := range honest {
+		if !place.established() {
+			t.Errorf("newcomer %d was displaced", i)
+		}
+	}
+	for source, of := range a.sources {
+		if len(of.shaking) > 2 {
+			t.Errorf("%s holds %d of the slots", source, len(of.shaking))
+		}
+	}
+}
+
+func TestSlotsOfDifferentSources(t *testing.T) {
+	exempt := []netip.Prefix{netip.MustParsePrefix("9.9.9.9/32")}
+	a := newAdmission(Limits{Handshakes: 3, HandshakesPerSource: 3, Exempt: exempt}.withDefaults(), false)
+	displaced := 0
+	enter := func(addr string) (*ticket, Refusal) { return a.enter(ma.StringCast(addr), func() { displaced++ }) }
+	enter("/ip4/127.0.0.1/tcp/1") // no longer exempt
+	greedy, _ := enter("/ip4/127.0.0.1/tcp/2")
+	enter("/ip4/9.9.9.9/tcp/1")
+	if place, _ := enter("/ip4/9.9.9.9/tcp/2"); place == nil || displaced != 1 {
+		t.Errorf("an exempt source is refused, %d displaced", displaced)
+	}
+	if !greedy.established() {
+		t.Error("the newest was displaced, not the oldest")
+	}
+	enter("/ip4/8.8.8.8/tcp/1") // three slots, all taken
+	if _, refused := enter("/ip4/7.7.7.7/tcp/1"); refused != RefusedHandshakes || displaced != 1 {
+		t.Errorf("refused for %q, %d displaced: an exempt source lost its place, or one that had but one", refused, displaced)
+	}
+	if a.handshaking != 3 || a.total != 4 {
+		t.Errorf("handshaking %d, total %d", a.handshaking, a.total)
+	}
+}
+
+// The listener for Tor has its own counts, and whoever comes there is not counted by source, nor exempt from them.
+func TestTheListenerForTor(t *testing.T) {
+	h := startHost(t, Config{Listen: loopback, ListenOnion: loopback[0], Limits: Limits{
+		Handshakes: 1, HandshakesPerSource: 1, InboundOnion: 3, Exempt: []netip.Prefix{netip.MustParsePrefix("9.9.9.9/32")},
+	}})
+	if h.OnionListener() == nil || len(h.Network().ListenAddresses()) != 2 {
+		t.Fatalf("Tor's listener is %v of %v", h.OnionListener(), h.Network().ListenAddresses())
+	}
+	dial := func(a ma.Multiaddr) {
+		if c, err := manet.Dial(a); err == nil { // one that is refused may be reset before Dial returns
+			t.Cleanup(func() { c.Close() })
+		}
+	}
+	for range 4 {
+		dial(h.OnionListener())
+	}
+	eventually(t, "the fourth through Tor is refused", func() bool { return h.Refusals()[RefusedInbound] == 1 })
+	for _, a := range h.Network().ListenAddresses() {
+		if a.Equal(h.OnionListener()) {
+			continue
+		}
+		eventually(t, "the other listener has a handshake", func() bool { dial(a); return h.Refusals()[RefusedHandshakesPerSource] > 0 })
+	}
+}
+
+// One summary a minute, by reason, and none when nothing was refused.
+func TestRefusalsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type summary struct {
+			at     time.Duration
+			counts Refusals
+		}
+		start := time.Now()
+		reports := make(chan summary, 9)
+		r := newRefusals(func(counts Refusals) { reports <- summary{time.Since(start), counts} })
+		time.Sleep(10 * time.Minute)
+		for i := range 90 {
+			r.count(RefusedHandshakes)
+			if i%9 == 0 {
+				r.count(RefusedInbound)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		r.count(RefusedByGater)
+		r.close()
+		time.Sleep(10 * time.Minute)
+		close(reports)
+		var told []summary
+		for s := range reports {
+			told = append(told, s)
+		}
+		if len(told) != 2 || told[0].at != 11*time.Minute || told[0].counts[RefusedHandshakes]+told[1].counts[RefusedHandshakes] != 90 {
+			t.Fatalf("told %v", told)
+		}
+		if text := told[1].counts.String(); !strings.HasPrefix(text, "slots_full 30 (Limits.Handshakes") || !strings.Contains(text, "; inbound_cap 3 (Limits.Inbound") {
+			t.Errorf("reads %q", text)
+		}
+		if sum := r.sum(); sum[RefusedHandshakes] != 90 || sum[RefusedByGater] != 1 {
+			t.Errorf("since the start %v", sum)
+		}
+	})
+}
+
+func TestEachRefusalNamesWhatToRaise(t *testing.T) {
+	for _, r := range []Refusal{
+		RefusedInbound, RefusedInboundPerSource, RefusedHandshakesPerSource, RefusedHandshakes, RefusedDisplaced, RefusedByGater,
+		RefusedResources, RefusedDescriptors,
+	} {
+		if r.Raise() == "" {
+			t.Errorf("%s names nothing", r)
+		}
+	}
+}
