@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -112,7 +113,11 @@ func TestNoOtherDialect(t *testing.T) {
 
 // Two hosts that dial each other at once, and both send: every message arrives once, and one connection is left, the same for both.
 func TestSimultaneousDials(t *testing.T) {
-	const rounds, each = 200, 5
+	const each = 5
+	rounds := 200
+	if os.Getenv("TARI_LIBP2P_LONG") != "" {
+		rounds = 1000
+	}
 	for _, n := range networks {
 		t.Run(n.Name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ package netns
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,6 +66,11 @@ func TestOnlyTor(t *testing.T) {
 		if !ok || len(claim.Addresses) != 1 || claim.Addresses[0].Protocols()[0].Code != ma.P_ONION3 {
 			t.Errorf("the node claimed %v", claim)
 		}
+		for _, a := range ours {
+			if strings.Contains(s.log(), a) {
+				t.Errorf("the node told of %s, an address of this machine: %s", a, s.log())
+			}
+		}
 	})
 }
 
@@ -116,6 +122,9 @@ func TestDirect(t *testing.T) {
 		if sockets := stop(); len(sockets) == 0 {
 			t.Error("the watch saw none of the sockets")
 		}
+		if !strings.Contains(s.log(), ours[0]) {
+			t.Errorf("the node told nothing of %s: %s", ours[0], s.log())
+		}
 	})
 }
 
@@ -125,7 +134,20 @@ type scene struct {
 	peer  *tari.Host
 	proxy *proxy
 	inbox chan string // of the peer
+
+	mu   sync.Mutex
+	told strings.Builder // all events of the node, as whoever logs them gets them
 }
+
+// log is what the node has told so far.
+func (s *scene) log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told.String()
+}
+
+// ours are the addresses of this machine, as the namespace has them.
+var ours = []string{"203.0.113.1", "2001:db8::1"}
 
 func start(t *testing.T, how node.Tor) *scene {
 	t.Helper()
@@ -159,6 +181,13 @@ func start(t *testing.T, how node.Tor) *scene {
 		Public:  []ma.Multiaddr{ma.StringCast("/ip4/203.0.113.1/tcp/18189")},
 		Tor:     how,
 		OnEvent: func(e node.Event) {
+			line, err := json.Marshal(e)
+			if err != nil {
+				t.Error(err)
+			}
+			s.mu.Lock()
+			s.told.Write(line)
+			s.mu.Unlock()
 			if e.Kind == node.EventTor && e.Error == "" {
 				up <- struct{}{}
 			}
