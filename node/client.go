@@ -97,6 +97,16 @@ func (c *Client) AddPeer(ctx context.Context, peer string) (PeerInfo, error) {
 	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", url.Values{"peer": {peer}}, nil)
 }
 
+// Peer tells all that the book knows of a peer, named as CheckPeer has it.
+func (c *Client) Peer(ctx context.Context, peer string) (PeerDetail, error) {
+	return call[PeerDetail](ctx, c, http.MethodGet, "/v1/peer", url.Values{"peer": {peer}}, nil)
+}
+
+// RemovePeer forgets a peer, but not its ban.
+func (c *Client) RemovePeer(ctx context.Context, peer string) (Removed, error) {
+	return call[Removed](ctx, c, http.MethodDelete, "/v1/peers", url.Values{"peer": {peer}}, nil)
+}
+
 // Send sends message to a peer, named as CheckPeer has it, of which an address must be known.
 func (c *Client) Send(ctx context.Context, peer string, message []byte) (Sent, error) {
 	return call[Sent](ctx, c, http.MethodPost, "/v1/send", url.Values{"peer": {peer}}, message)

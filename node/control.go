@@ -105,6 +105,8 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/identity            → IdentityInfo
 //	GET  /v1/peers               → PeerList
 //	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
+//	GET  /v1/peer?peer=P         → PeerDetail
+//	DELETE /v1/peers?peer=P      → Removed
 //	POST /v1/send?peer=P  body   → Sent           the message, at most 8 MiB
 //	GET  /v1/bans                → BanList
 //	POST /v1/bans?peer=P&seconds=N&reason=TEXT → Banned     N = 0: forever
@@ -119,6 +121,12 @@ func controlHandler(n *Node) http.Handler {
 	handle(mux, "GET /v1/peers", func(r *http.Request) (any, error) { return n.ListPeers(r.Context()) })
 	handle(mux, "POST /v1/peers", func(r *http.Request) (any, error) {
 		return n.AddPeer(r.Context(), r.URL.Query().Get("peer"))
+	})
+	handle(mux, "GET /v1/peer", func(r *http.Request) (any, error) {
+		return n.GetPeer(r.Context(), r.URL.Query().Get("peer"))
+	})
+	handle(mux, "DELETE /v1/peers", func(r *http.Request) (any, error) {
+		return n.RemovePeer(r.Context(), r.URL.Query().Get("peer"))
 	})
 	handle(mux, "POST /v1/send", func(r *http.Request) (any, error) {
 		message, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, tariproto.MaxFrame))

@@ -49,6 +49,10 @@ func (n *Node) remember(p tari.Address) {
 	n.Host.Peerstore().AddAddrs(id, addrs, peerstore.TempAddrTTL)
 }
 
+func (n *Node) connected(id peer.ID) bool {
+	return n.Host != nil && n.Host.Network().Connectedness(id) == network.Connected
+}
+
 func (n *Node) peerInfo(r peerbook.Record) PeerInfo {
 	info := PeerInfo{
 		PublicKey: r.Key.String(),
@@ -57,13 +61,57 @@ func (n *Node) peerInfo(r peerbook.Record) PeerInfo {
 		Features:  r.Features.String(),
 		UserAgent: r.UserAgent,
 		Protocols: texts(r.Protocols),
-		Connected: n.Host != nil && n.Host.Network().Connectedness(r.PeerID()) == network.Connected,
+		Connected: n.connected(r.PeerID()),
 	}
-	if !r.LastSeen.IsZero() {
-		info.LastSeen = &r.LastSeen
-	}
+	info.LastSeen = moment(r.LastSeen)
 	if r.Banned(time.Now()) {
 		info.Banned = &BanInfo{Until: r.Ban.Until, Reason: r.Ban.Reason}
 	}
 	return info
+}
+
+// moment is nil for a time that never was, which JSON shows as null.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (n *Node) peerDetail(r peerbook.Record) PeerDetail {
+	d := PeerDetail{
+		PeerInfo: n.peerInfo(r),
+		PeerID:   r.PeerID().String(),
+		Network:  r.Network,
+		Seed:     r.Seed,
+		Added:    moment(r.AddedAt),
+		Dials:    []AddressInfo{},
+	}
+	if r.Claim != nil && r.Claim.Signature != nil {
+		d.Claim = &ClaimInfo{Updated: r.Claim.Signature.UpdatedAt, Addresses: texts(r.Claim.Addresses), Features: r.Claim.Features.String()}
+	}
+	for _, a := range r.Addresses {
+		d.Dials = append(d.Dials, AddressInfo{
+			Address:  a.Addr.String(),
+			Source:   sourceText(a.Source),
+			LastSeen: moment(a.LastSeen),
+			LastFail: moment(a.LastFail),
+			Failure:  a.Failure,
+			Attempts: a.Attempts,
+			Failures: a.Failures,
+			TookUS:   a.Took.Microseconds(),
+		})
+	}
+	return d
+}
+
+func sourceText(s peerbook.Source) string {
+	switch s {
+	case peerbook.Configured:
+		return "configured"
+	case peerbook.Claimed:
+		return "claimed"
+	default:
+		return "relayed"
+	}
 }

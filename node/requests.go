@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -111,6 +112,35 @@ func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
 		return PeerInfo{}, err
 	}
 	return n.peerInfo(record), nil
+}
+
+// GetPeer tells all that the book knows of a peer.
+func (n *Node) GetPeer(_ context.Context, text string) (PeerDetail, error) {
+	p, err := n.resolve(text)
+	if err != nil {
+		return PeerDetail{}, err
+	}
+	r, ok := n.Peers.Get(p.Key.PeerID())
+	if !ok {
+		return PeerDetail{}, fail(FailNotFound, fmt.Errorf("node: the book does not know %s", p.Key))
+	}
+	return n.peerDetail(r), nil
+}
+
+// RemovePeer forgets a peer, but not its ban. A connection stays, and brings the peer back when it is made anew.
+func (n *Node) RemovePeer(_ context.Context, text string) (Removed, error) {
+	p, err := n.resolve(text)
+	if err != nil {
+		return Removed{}, err
+	}
+	id := p.Key.PeerID()
+	if _, ok := n.Peers.Get(id); !ok {
+		return Removed{}, fail(FailNotFound, fmt.Errorf("node: the book does not know %s", p.Key))
+	}
+	if err := n.Peers.Remove(id); err != nil {
+		return Removed{}, err
+	}
+	return Removed{PublicKey: p.Key.String(), NodeID: p.Key.NodeID().String(), Connected: n.connected(id)}, nil
 }
 
 // Send sends a message to a peer, named as CheckPeer has it, of which an address must be known. It returns when the message

@@ -56,6 +56,43 @@ type PeerInfo struct {
 	Connected bool       `json:"connected"`
 }
 
+// PeerDetail is all that the book knows of a peer.
+type PeerDetail struct {
+	PeerInfo
+	PeerID  string        `json:"peer_id"` // go-libp2p's form of the public key
+	Network string        `json:"network"` // where we met last
+	Seed    bool          `json:"seed"`
+	Added   *time.Time    `json:"added"`
+	Claim   *ClaimInfo    `json:"claim"`        // the newest signed one, or null
+	Dials   []AddressInfo `json:"address_info"` // the addresses, as dialing them went
+}
+
+// ClaimInfo is what a peer has signed of itself.
+type ClaimInfo struct {
+	Updated   time.Time `json:"updated"`
+	Addresses []string  `json:"addresses"` // all of them, also those that we would not dial
+	Features  string    `json:"features"`
+}
+
+// AddressInfo is how dialing an address of a peer went.
+type AddressInfo struct {
+	Address  string     `json:"address"`
+	Source   string     `json:"source"` // who says so: relayed, claimed or configured
+	LastSeen *time.Time `json:"last_seen"`
+	LastFail *time.Time `json:"last_fail"`
+	Failure  string     `json:"failure,omitempty"` // why the last dial failed
+	Attempts uint32     `json:"attempts"`
+	Failures uint32     `json:"failures"` // since the last success
+	TookUS   int64      `json:"took_us"`  // the last successful dial
+}
+
+// Removed is a peer that the book has forgotten, but for its ban.
+type Removed struct {
+	PublicKey string `json:"public_key"`
+	NodeID    string `json:"node_id"`
+	Connected bool   `json:"connected"` // still, so that its next connection brings it back
+}
+
 // BanInfo is a ban that has not run out.
 type BanInfo struct {
 	Until  time.Time `json:"until"`

@@ -52,8 +52,59 @@ func (a *app) peersCommand() *cobra.Command {
 	}
 	a.options.folderFlags(list)
 	a.options.folderFlags(add)
-	peers.AddCommand(list, add, a.peersBannedCommand())
+	peers.AddCommand(list, add, a.peersGetCommand(), a.peersRmCommand(), a.peersBannedCommand())
 	return peers
+}
+
+func (a *app) peersGetCommand() *cobra.Command {
+	get := &cobra.Command{
+		Use:   "get PEER",
+		Short: "Show all that the book knows of a peer",
+		Long:  "Show all that the book knows of a peer.\n" + peerHelp,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkName(args[0]); err != nil {
+				return err
+			}
+			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
+				p, err := c.Peer(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.show(p, func() { a.printDetail(p) })
+			})
+		},
+	}
+	a.options.folderFlags(get)
+	return get
+}
+
+func (a *app) peersRmCommand() *cobra.Command {
+	rm := &cobra.Command{
+		Use:   "rm PEER",
+		Short: "Forget a peer, but not its ban",
+		Long:  "Forget a peer, but not its ban. A peer that is connected comes back with its next connection.\n" + peerHelp,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkName(args[0]); err != nil {
+				return err
+			}
+			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
+				r, err := c.RemovePeer(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.show(r, func() {
+					a.out.printf("%s  removed\n", r.PublicKey)
+					if r.Connected {
+						a.out.printf("    it is connected; its next connection brings it back (\"tari-libp2p ban\" shuts it out)\n")
+					}
+				})
+			})
+		},
+	}
+	a.options.folderFlags(rm)
+	return rm
 }
 
 // peerHelp says what a PEER is.
@@ -96,4 +147,43 @@ func (a *app) printPeer(p node.PeerInfo) {
 	if p.UserAgent != "" {
 		a.out.printf("    agent      %s  (%s)\n", quote(p.UserAgent), p.Features)
 	}
+}
+
+// printDetail prints a peer with all that is known of it.
+func (a *app) printDetail(p node.PeerDetail) {
+	a.printPeer(p.PeerInfo)
+	a.out.printf("    peer id    %s\n", p.PeerID)
+	a.out.printf("    protocols  %s\n", none(strings.Join(p.Protocols, " ")))
+	if p.Network != "" {
+		a.out.printf("    met in     %s\n", p.Network)
+	}
+	if p.Seed {
+		a.out.printf("    seed       yes\n")
+	}
+	if p.Added != nil {
+		a.out.printf("    added      %s\n", timeText(p.Added))
+	}
+	a.out.printf("    last seen  %s\n", timeText(p.LastSeen))
+	if p.Claim == nil {
+		a.out.printf("    claim      none that is signed\n")
+	} else {
+		a.out.printf("    claim      signed %s: %s; %s\n", timeText(&p.Claim.Updated), none(p.Claim.Features), none(strings.Join(p.Claim.Addresses, " ")))
+	}
+	for _, d := range p.Dials {
+		a.out.printf("    address    %s, %s; reached %s", d.Address, d.Source, timeText(d.LastSeen))
+		if d.LastSeen != nil {
+			a.out.printf(" in %s", time.Duration(d.TookUS)*time.Microsecond)
+		}
+		a.out.printf("; dials %d, failed since %d\n", d.Attempts, d.Failures)
+		if d.Failure != "" {
+			a.out.printf("               failed %s: %s\n", timeText(d.LastFail), quote(d.Failure))
+		}
+	}
+}
+
+func timeText(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return t.Local().Format(time.DateTime)
 }

@@ -92,3 +92,58 @@ func TestBanLengthText(t *testing.T) {
 		}
 	}
 }
+
+func TestPeersGetAndRm(t *testing.T) {
+	eachWay(t, func(t *testing.T, at ...string) {
+		with := func(args ...string) []string { return append(args, at...) }
+		says(t, exitNotFound, "the book does not know "+key(friend), with("peers", "get", key(friend))...)
+		says(t, exitNotFound, "the book does not know "+key(friend), with("peers", "rm", friend)...)
+		says(t, exitOK, "", with("peers", "add", friend)...)
+
+		r := says(t, exitOK, key(friend)+"  never seen\n    node id    "+friendNodeID+"\n", with("peers", "get", "e094")...)
+		for _, line := range []string{
+			"    addresses  /ip4/203.0.113.7/tcp/18189\n",
+			"    protocols  none\n",
+			"    last seen  never\n",
+			"    claim      none that is signed\n",
+			"    address    /ip4/203.0.113.7/tcp/18189, configured; reached never; dials 0, failed since 0\n",
+		} {
+			if !strings.Contains(r.out, line) {
+				t.Errorf("%q lacks %q", r.out, line)
+			}
+		}
+		o := command(t, with("peers", "get", friend, "--json")...).object(t)
+		for field, want := range map[string]any{"public_key": key(friend), "node_id": friendNodeID, "seed": false, "claim": nil, "last_seen": nil, "banned": nil, "network": ""} {
+			if got, ok := o[field]; !ok || got != want {
+				t.Errorf("%s is %v, want %v", field, got, want)
+			}
+		}
+		if dials, _ := o["address_info"].([]any); len(dials) != 1 || dials[0].(map[string]any)["source"] != "configured" {
+			t.Errorf("%v", o)
+		}
+		says(t, exitOK, "", with("ban", "e094")...)
+		if o := command(t, with("peers", "rm", "e094", "--json")...).object(t); o["public_key"] != key(friend) || o["connected"] != false {
+			t.Errorf("%v", o)
+		}
+		says(t, exitOK, "no peers yet", with("peers", "list")...)
+		says(t, exitOK, key(friend)+"  banned until", with("peers", "banned")...)
+		says(t, exitUsage, "public key", with("peers", "get", "x")...)
+		says(t, exitUsage, "public key", with("peers", "rm", "x")...)
+	})
+}
+
+// TestPeersGetMet looks at a peer that we have met: its claim, and how the dial went.
+func TestPeersGetMet(t *testing.T) {
+	dir := t.TempDir()
+	other := startRun(t, t.TempDir(), "--allow-test-addresses")
+	n := startRun(t, dir, "--allow-test-addresses", "--peer", other.peer)
+	n.line("connected")
+	r := says(t, exitOK, key(other.peer)+"  connected\n", "peers", "get", key(other.peer), "--data-dir", dir)
+	_, address, _ := strings.Cut(other.peer, "::")
+	for _, part := range []string{"    met in     mainnet\n", "    claim      signed 20", "DHT_STORE_FORWARD; " + address, "    address    " + address + ", configured; reached 20", "dials 1, failed since 0\n", `"tari-libp2p/`} {
+		if !strings.Contains(r.out, part) {
+			t.Errorf("%q lacks %q", r.out, part)
+		}
+	}
+	says(t, exitOK, "it is connected; its next connection brings it back", "peers", "rm", key(other.peer), "--data-dir", dir)
+}
