@@ -22,7 +22,7 @@ func (n *Node) Ban(_ context.Context, peer string, d time.Duration, reason strin
 		return Banned{}, fail(FailUsage, errors.New("node: a ban needs a time above 0"))
 	}
 	id := p.Key.PeerID()
-	if err := n.Peers.Ban(id, d, reason); err != nil {
+	if err := n.Peers.BanByOperator(id, d, reason); err != nil {
 		return Banned{}, err
 	}
 	answer := n.banned(p.Key)

@@ -10,6 +10,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/ipfs/go-datastore/query"
 
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
@@ -30,22 +33,52 @@ func hasBackup(dir string) bool {
 }
 
 func writeBackup(dir string, peers map[tarikey.PublicKey]*Record) error {
-	return writeFile(filepath.Join(dir, backupName), func(w io.Writer) error {
-		head := binary.BigEndian.AppendUint32([]byte(backupMagic), uint32(len(peers)))
-		if _, err := w.Write(head); err != nil {
-			return err
-		}
+	return writeBackupFile(filepath.Join(dir, backupName), len(peers), func(write func(tarikey.PublicKey, []byte) error) error {
 		for key, r := range peers {
 			data, err := marshalRecord(r)
 			if err != nil {
 				return err
 			}
-			head := binary.BigEndian.AppendUint32(key.Bytes(), uint32(len(data)))
-			if _, err := w.Write(append(head, data...)); err != nil {
+			if err := write(key, data); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// writeOldBackup keeps the records of an older layout as they are, for who
+// wants to go back to the program that wrote them.
+func writeOldBackup(dir string, entries []query.Entry) error {
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e query.Entry) bool {
+		_, err := parsePeerKey(e.Key)
+		return err != nil
+	})
+	return writeBackupFile(filepath.Join(dir, oldBackupName), len(entries), func(write func(tarikey.PublicKey, []byte) error) error {
+		for _, e := range entries {
+			key, err := parsePeerKey(e.Key)
+			if err != nil {
+				return err
+			}
+			if err := write(key, e.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeBackupFile writes n records, those that each passes to write.
+func writeBackupFile(path string, n int, each func(write func(tarikey.PublicKey, []byte) error) error) error {
+	return writeFile(path, func(w io.Writer) error {
+		if _, err := w.Write(binary.BigEndian.AppendUint32([]byte(backupMagic), uint32(n))); err != nil {
+			return err
+		}
+		return each(func(key tarikey.PublicKey, data []byte) error {
+			head := binary.BigEndian.AppendUint32(key.Bytes(), uint32(len(data)))
+			_, err := w.Write(append(head, data...))
+			return err
+		})
 	})
 }
 

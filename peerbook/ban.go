@@ -1,6 +1,7 @@
 package peerbook
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"strings"
@@ -19,23 +20,34 @@ const Forever time.Duration = math.MaxInt64
 // maxReason is tari_comms' limit, in bytes.
 const maxReason = 256
 
-// ErrUnbanned is what BanSince says when the peer was unbanned meanwhile.
-var ErrUnbanned = errors.New("peerbook: the peer was unbanned after the decision to ban it")
+// What Ban and BanSince say when they do not ban.
+var (
+	ErrUnbanned = errors.New("peerbook: the peer was unbanned after the decision to ban it")
+	ErrAllowed  = errors.New("peerbook: the peer is on the allow list")
+)
 
-// Ban shuts a peer out for that long, known to the book or not. It never
-// shortens a ban. The reason is for people; control characters in it are
-// replaced and it is cut to 256 bytes.
+// Ban shuts a peer out for that long, known to the book or not, as this
+// program's decision: a peer on the allow list is not banned, with ErrAllowed.
+// It never shortens a ban, nor changes a longer one. The reason is for people;
+// control characters in it are replaced and it is cut to 256 bytes.
 func (b *Book) Ban(id peer.ID, d time.Duration, reason string) error {
-	return b.ban(id, d, reason, nil)
+	return b.ban(id, d, Ban{Reason: reason}, false)
 }
 
 // BanSince is Ban for a decision that was made when the peer's ban had that
 // Generation, or 0: an Unban since then wins, with ErrUnbanned.
 func (b *Book) BanSince(id peer.ID, d time.Duration, reason string, generation uint64) error {
-	return b.ban(id, d, reason, &generation)
+	return b.ban(id, d, Ban{Reason: reason, Generation: generation}, true)
 }
 
-func (b *Book) ban(id peer.ID, d time.Duration, reason string, since *uint64) error {
+// BanByOperator is Ban as a person's decision: it holds for peers on the allow
+// list too, and Allow does not lift it.
+func (b *Book) BanByOperator(id peer.ID, d time.Duration, reason string) error {
+	return b.ban(id, d, Ban{Reason: reason, Source: ByOperator}, false)
+}
+
+// ban sets the ban of a peer, if since is true only in its generation.
+func (b *Book) ban(id peer.ID, d time.Duration, ban Ban, since bool) error {
 	key, err := tarikey.PublicKeyFromPeerID(id)
 	if err != nil {
 		return err
@@ -43,13 +55,18 @@ func (b *Book) ban(id peer.ID, d time.Duration, reason string, since *uint64) er
 	if d <= 0 {
 		return errors.New("peerbook: a ban needs a time")
 	}
-	stale := false
+	var refused error
 	err = b.update(key, func(old *Record, now time.Time) *Record {
 		r := Record{Key: key, AddedAt: rounded(now)}
 		if old != nil {
 			r = *old
 		}
-		if stale = since != nil && r.Ban.Generation != *since; stale {
+		switch {
+		case since && r.Ban.Generation != ban.Generation:
+			refused = ErrUnbanned
+			return old
+		case r.Allowed && ban.Source != ByOperator:
+			refused = ErrAllowed
 			return old
 		}
 		until := rounded(now.Add(d))
@@ -59,13 +76,10 @@ func (b *Book) ban(id peer.ID, d time.Duration, reason string, since *uint64) er
 		if !until.After(r.Ban.Until) {
 			return old
 		}
-		r.Ban.Until, r.Ban.Reason = until, cleanText(reason)
+		r.Ban = Ban{Until: until, Reason: cleanText(ban.Reason), Source: ban.Source, Generation: r.Ban.Generation}
 		return &r
 	}, true)
-	if stale {
-		return ErrUnbanned
-	}
-	return err
+	return cmp.Or(refused, err)
 }
 
 // Unban lets a peer in again. Bans decided before, and not yet written, are
@@ -81,6 +95,41 @@ func (b *Book) Unban(id peer.ID) error {
 			r = *old
 		}
 		r.Ban = Ban{Generation: r.Ban.Generation + 1}
+		return &r
+	}, true)
+}
+
+// Allow puts a peer, known to the book or not, on the allow list or takes it
+// off: this program bans none of those on it. What it has banned before is
+// lifted; what a person has banned stays.
+func (b *Book) Allow(id peer.ID, allowed bool) error {
+	return b.mark(id, func(r *Record) {
+		if r.Allowed = allowed; allowed && banCount(r) > 0 && r.Ban.Source != ByOperator {
+			r.Ban = Ban{Generation: r.Ban.Generation + 1}
+		}
+	})
+}
+
+// Protect marks a peer, known to the book or not, as one to keep, or no longer:
+// its record is not given up for lack of room, and who drops connections asks
+// for Record.Protected first. (It can be banned: see Allow.)
+func (b *Book) Protect(id peer.ID, protected bool) error {
+	return b.mark(id, func(r *Record) { r.Protected = protected })
+}
+
+// mark changes the record of a peer, which is made if there is none.
+func (b *Book) mark(id peer.ID, set func(*Record)) error {
+	key, err := tarikey.PublicKeyFromPeerID(id)
+	if err != nil {
+		return err
+	}
+	return b.update(key, func(old *Record, now time.Time) *Record {
+		r := Record{Key: key, AddedAt: rounded(now)}
+		if old != nil {
+			r = *old
+		}
+		r.Removed = time.Time{}
+		set(&r)
 		return &r
 	}, true)
 }
@@ -118,11 +167,12 @@ func banCount(r *Record) int {
 }
 
 // forgetBan drops the ban that ends first, other than the newcomer's, when
-// there are too many. b.change is held.
+// there are too many; an operator's only if there are no others. b.change is
+// held.
 func (b *Book) forgetBan(newcomer tarikey.PublicKey) error {
 	var first *Record
 	for key, r := range b.peers {
-		if key != newcomer && banCount(r) > 0 && (first == nil || r.Ban.Until.Before(first.Ban.Until)) {
+		if key != newcomer && banCount(r) > 0 && (first == nil || dearer(first.Ban, r.Ban) > 0) {
 			first = r
 		}
 	}
@@ -132,6 +182,11 @@ func (b *Book) forgetBan(newcomer tarikey.PublicKey) error {
 	r := *first
 	r.Ban = Ban{Generation: r.Ban.Generation}
 	return b.replace(first, &r)
+}
+
+// dearer orders bans by how much they would be missed.
+func dearer(a, b Ban) int {
+	return cmp.Or(cmp.Compare(a.Source, b.Source), a.Until.Compare(b.Until))
 }
 
 // cleanText makes foreign text fit to be stored and shown.

@@ -1,7 +1,6 @@
 package peerbook
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +25,13 @@ var ErrClosed = errors.New("peerbook: closed")
 
 // Config is how much a Book keeps. The zero value has tari_comms' limits.
 type Config struct {
-	MaxPeers int // 50,000 if 0: above it those never reached go first, then those not met for longest
-	MaxBans  int // 10,000 if 0: above it the ban that ends first is forgotten
+	MaxPeers int // 50,000 if 0; who goes first above it: see Collect
+	MaxBans  int // 10,000 if 0: above it the ban that ends first is forgotten, an operator's last
+
+	// Connected says whether there is a connection to a peer: such a peer is
+	// not given up for lack of room. It is called while the book is being
+	// changed, and must not change it. If nil, nobody is connected.
+	Connected func(peer.ID) bool
 }
 
 const (
@@ -57,59 +60,40 @@ type Book struct {
 	// read it. A Record in it is never changed, only replaced.
 	mu    sync.RWMutex
 	peers map[tarikey.PublicKey]*Record
+	nodes map[tarikey.NodeID]tarikey.PublicKey // every peer's node id
 
 	flushing sync.Mutex
 	flushed  uint64 // how many changes are on disk
 }
 
 // OpenOn opens the book on a datastore, which stays the caller's to close. It
-// reads every record once.
-func OpenOn(store ds.Datastore, cfg Config) (*Book, error) {
+// reads every record once. A store of an older layout is brought to this one;
+// one of a newer layout is a *SchemaError.
+func OpenOn(store ds.Datastore, cfg Config) (*Book, error) { return openStore(store, cfg, nil) }
+
+// openStore is OpenOn; keepOld gets what is in a store of an older layout before
+// anything in it is changed.
+func openStore(store ds.Datastore, cfg Config, keepOld func([]query.Entry) error) (*Book, error) {
 	cfg.MaxPeers = cmp.Or(cfg.MaxPeers, defaultMaxPeers)
 	cfg.MaxBans = cmp.Or(cfg.MaxBans, defaultMaxBans)
-	b := &Book{cfg: cfg, store: store, peers: map[tarikey.PublicKey]*Record{}, pending: map[tarikey.PublicKey][]byte{}}
+	b := &Book{
+		cfg: cfg, store: store,
+		peers: map[tarikey.PublicKey]*Record{}, nodes: map[tarikey.NodeID]tarikey.PublicKey{}, pending: map[tarikey.PublicKey][]byte{},
+	}
 	ctx := context.Background()
-	if err := checkSchema(ctx, store); err != nil {
+	if err := checkSchema(ctx, store, keepOld); err != nil {
 		return nil, err
 	}
 	if err := b.load(ctx); err != nil {
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
-	return b, nil
+	return b, b.flush(b.changes)
 }
 
-// SchemaError is a store that another version of this package has laid out.
-type SchemaError struct{ Got string }
-
-func (e *SchemaError) Error() string {
-	return fmt.Sprintf("peerbook: the store has layout %q, this program knows %q only", e.Got, schemaVersion)
-}
-
-func checkSchema(ctx context.Context, store ds.Datastore) error {
-	got, err := store.Get(ctx, schemaKey)
-	switch {
-	case errors.Is(err, ds.ErrNotFound):
-		if err := store.Put(ctx, schemaKey, []byte(schemaVersion)); err != nil {
-			return fmt.Errorf("peerbook: open: %w", err)
-		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("peerbook: open: %w", err)
-	case string(got) != schemaVersion:
-		return &SchemaError{string(got[:min(len(got), 20)])}
-	}
-	return nil
-}
-
-// load fills the index, sets aside what does not decode and forgets records
-// that were removed more than a day ago.
+// load fills the index, sets aside what does not decode, forgets records that
+// were removed more than a day ago, and has those of an older version written.
 func (b *Book) load(ctx context.Context) error {
-	results, err := b.store.Query(ctx, query.Query{Prefix: peerPrefix.String()})
-	if err != nil {
-		return err
-	}
-	defer results.Close()
-	entries, err := results.Rest()
+	entries, err := storedPeers(ctx, b.store)
 	if err != nil {
 		return err
 	}
@@ -123,11 +107,17 @@ func (b *Book) load(ctx context.Context) error {
 				return err
 			}
 			forgotten = append(forgotten, entries[i].Key)
-		case !r.Removed.IsZero() && now.Sub(r.Removed) > keepRemoved && !r.Banned(now):
+		case b.expired(r, now):
 			forgotten = append(forgotten, entries[i].Key)
 		default:
-			b.peers[r.Key] = r
+			b.set(r)
 			b.bans += banCount(r)
+			if entries[i].Value[0] == oldVersion {
+				if b.pending[r.Key], err = encodeRecord(r); err != nil {
+					return err
+				}
+				b.changes++
+			}
 		}
 	}
 	for _, key := range forgotten {
@@ -203,17 +193,8 @@ func (b *Book) List(keep func(Record) bool) []Record {
 			out = append(out, *r)
 		}
 	}
-	slices.SortFunc(out, func(x, y Record) int { return bytes.Compare(x.Key.Bytes(), y.Key.Bytes()) })
+	sortByKey(out)
 	return out
-}
-
-// Find returns the records whose public key or node id, in hexadecimal, begins
-// with prefix: what people type. The order is List's.
-func (b *Book) Find(prefix string) []Record {
-	prefix = strings.ToLower(prefix)
-	return b.List(func(r Record) bool {
-		return strings.HasPrefix(r.Key.String(), prefix) || strings.HasPrefix(r.NodeID().String(), prefix)
-	})
 }
 
 // Stats are a book's numbers.
@@ -319,7 +300,7 @@ func tried(addresses []Address, addr ma.Multiaddr, took time.Duration, failure e
 		a.Failures++
 	}
 	*a = roundAddress(*a)
-	return sortAddresses(addresses)
+	return sortAddresses(addresses, now)
 }
 
 // Remove forgets a peer but not its ban. The record's place is kept for a day,

@@ -191,16 +191,6 @@ func TestCorruptRecordsAreSetAside(t *testing.T) {
 	}
 }
 
-func TestSchema(t *testing.T) {
-	store := newStore()
-	must(t, store.Put(t.Context(), schemaKey, []byte("2")))
-	_, err := OpenOn(store, Config{})
-	var schema *SchemaError
-	if !errors.As(err, &schema) || schema.Got != "2" {
-		t.Errorf("OpenOn: %v", err)
-	}
-}
-
 func TestListIsOrderedAndFiltered(t *testing.T) {
 	b := openOn(t, newStore(), Config{})
 	for n := range 20 {

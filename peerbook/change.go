@@ -1,7 +1,6 @@
 package peerbook
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -59,7 +58,7 @@ func (b *Book) replace(old, r *Record) error {
 		return err
 	}
 	b.mu.Lock()
-	b.peers[r.Key] = r
+	b.set(r)
 	b.mu.Unlock()
 	b.bans += banCount(r) - banCount(old)
 	b.pending[r.Key] = data
@@ -138,32 +137,4 @@ func writeBatch(ctx context.Context, store ds.Datastore, keys []tarikey.PublicKe
 		}
 	}
 	return batch.Commit(ctx)
-}
-
-// makeRoom brings the book a little below its size when a newcomer has gone
-// above it, so that it need not look for the next one's place again. Seeds,
-// configured and banned peers stay, and so does the newcomer. b.change is held.
-func (b *Book) makeRoom(newcomer tarikey.PublicKey) {
-	excess := len(b.peers) - b.cfg.MaxPeers
-	if excess <= 0 {
-		return
-	}
-	var candidates []*Record
-	now := time.Now()
-	for key, r := range b.peers {
-		if key != newcomer && !r.Seed && !r.configured() && !r.Banned(now) {
-			candidates = append(candidates, r)
-		}
-	}
-	slices.SortFunc(candidates, func(x, y *Record) int {
-		return cmp.Or(x.LastSeen.Compare(y.LastSeen), x.AddedAt.Compare(y.AddedAt))
-	})
-	for _, r := range candidates[:min(len(candidates), excess+b.cfg.MaxPeers/100)] {
-		b.mu.Lock()
-		delete(b.peers, r.Key)
-		b.mu.Unlock()
-		b.bans -= banCount(r)
-		b.pending[r.Key] = nil
-		b.changes++
-	}
 }

@@ -20,10 +20,11 @@ import (
 //
 //	version (1) ‖ CRC-32C of the rest (4, big endian) ‖ JSON of storedRecord
 //
-// New fields may join within a version: an older program ignores them. A field
-// that changes its meaning needs a new version.
+// Version 2 has protected, allowed and ban_source besides, which a program that
+// only knows version 1 would lose: hence the new number. Both are read.
 const (
-	recordVersion = 1
+	recordVersion = 2
+	oldVersion    = 1
 	recordHeader  = 5
 	maxRecord     = 64 << 10 // bytes; ours stay below 4 KiB
 	maxClaimAddrs = 64       // tari_comms allows 5
@@ -43,10 +44,13 @@ type storedRecord struct {
 	Claim     *storedClaim    `json:"claim,omitempty"`
 	Network   string          `json:"network,omitempty"`
 	Seed      bool            `json:"seed,omitempty"`
+	Protected bool            `json:"protected,omitempty"`
+	Allowed   bool            `json:"allowed,omitempty"`
 
-	BannedUntil   stamp  `json:"banned_until,omitempty"`
-	BanReason     string `json:"ban_reason,omitempty"`
-	BanGeneration uint64 `json:"ban_generation,omitempty"`
+	BannedUntil   stamp     `json:"banned_until,omitempty"`
+	BanReason     string    `json:"ban_reason,omitempty"`
+	BanSource     BanSource `json:"ban_source,omitempty"`
+	BanGeneration uint64    `json:"ban_generation,omitempty"`
 
 	AddedAt  stamp `json:"added_at,omitempty"`
 	LastSeen stamp `json:"last_seen,omitempty"`
@@ -112,8 +116,9 @@ func encodeRecord(r *Record) ([]byte, error) {
 
 func marshalRecord(r *Record) ([]byte, error) {
 	s := storedRecord{
-		Key: r.Key.String(), Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network, Seed: r.Seed,
-		BannedUntil: toStamp(r.Ban.Until), BanReason: r.Ban.Reason, BanGeneration: r.Ban.Generation,
+		Key: r.Key.String(), Features: uint32(r.Features), UserAgent: []byte(r.UserAgent), Network: r.Network,
+		Seed: r.Seed, Protected: r.Protected, Allowed: r.Allowed,
+		BannedUntil: toStamp(r.Ban.Until), BanReason: r.Ban.Reason, BanSource: r.Ban.Source, BanGeneration: r.Ban.Generation,
 		AddedAt: toStamp(r.AddedAt), LastSeen: toStamp(r.LastSeen), Removed: toStamp(r.Removed),
 	}
 	for _, a := range r.Addresses {
@@ -145,14 +150,25 @@ func marshalRecord(r *Record) ([]byte, error) {
 
 // decodeRecord refuses whatever encodeRecord cannot have written for this key.
 func decodeRecord(key tarikey.PublicKey, data []byte) (*Record, error) {
-	if len(data) < recordHeader || len(data) > maxRecord || data[0] != recordVersion {
+	if len(data) < recordHeader || len(data) > maxRecord || data[0] != recordVersion && data[0] != oldVersion {
 		return nil, errRecord
 	}
 	body := data[recordHeader:]
 	if binary.BigEndian.Uint32(data[1:]) != crc32.Checksum(body, castagnoli) {
 		return nil, errRecord
 	}
-	return decodeBody(key, body)
+	r, err := decodeBody(key, body)
+	if err == nil && data[0] == oldVersion {
+		fromOld(r)
+	}
+	return r, err
+}
+
+// fromOld fills in what version 1 does not say. Only people banned for ever.
+func fromOld(r *Record) {
+	if toStamp(r.Ban.Until) == maxStamp {
+		r.Ban.Source = ByOperator
+	}
 }
 
 // decodeBody is decodeRecord behind the checksum.
@@ -161,12 +177,13 @@ func decodeBody(key tarikey.PublicKey, body []byte) (*Record, error) {
 	if err := json.Unmarshal(body, &s); err != nil || s.Key != key.String() || key.IsZero() {
 		return nil, errRecord
 	}
-	if len(s.Addresses) > MaxAddresses || len(s.Protocols) > maxProtocols || !utf8.ValidString(s.BanReason) {
+	if len(s.Addresses) > MaxAddresses || len(s.Protocols) > maxProtocols || !utf8.ValidString(s.BanReason) || s.BanSource > ByOperator {
 		return nil, errRecord
 	}
 	r := &Record{
-		Key: key, Features: identityproto.Features(s.Features), UserAgent: string(s.UserAgent), Network: s.Network, Seed: s.Seed,
-		Ban:     Ban{Until: s.BannedUntil.time(), Reason: s.BanReason, Generation: s.BanGeneration},
+		Key: key, Features: identityproto.Features(s.Features), UserAgent: string(s.UserAgent), Network: s.Network,
+		Seed: s.Seed, Protected: s.Protected, Allowed: s.Allowed,
+		Ban:     Ban{Until: s.BannedUntil.time(), Reason: s.BanReason, Source: s.BanSource, Generation: s.BanGeneration},
 		AddedAt: s.AddedAt.time(), LastSeen: s.LastSeen.time(), Removed: s.Removed.time(),
 	}
 	for _, a := range s.Addresses {

@@ -166,3 +166,25 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error("memory and store differ")
 	}
 }
+
+var errStopped = errors.New("stopped")
+
+// stopping is a datastore that fails after so many writes.
+type stopping struct {
+	ds.Datastore
+	left int
+}
+
+func (s *stopping) Put(ctx context.Context, k ds.Key, value []byte) error {
+	if s.left--; s.left < 0 {
+		return errStopped
+	}
+	return s.Datastore.Put(ctx, k, value)
+}
+
+func (s *stopping) Sync(ctx context.Context, k ds.Key) error {
+	if s.left--; s.left < 0 {
+		return errStopped
+	}
+	return s.Datastore.Sync(ctx, k)
+}

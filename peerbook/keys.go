@@ -14,7 +14,12 @@ import (
 //	/tari/peer/<key>    a record; <key> is the public key in hexadecimal
 //	/tari/aside/<name>  a record that did not decode, as it was; <name> is what
 //	                    stood behind /tari/peer/, in hexadecimal
-const schemaVersion = "1"
+//
+// Layout 1 had records of version 1.
+const (
+	schemaVersion = "2"
+	oldSchema     = "1"
+)
 
 var (
 	schemaKey   = ds.NewKey("/tari/schema")

@@ -22,11 +22,13 @@ func merge(old *Record, news Record, now time.Time) *Record {
 	r := *old
 	r.Removed = time.Time{}
 	r.Seed = old.Seed || news.Seed
+	r.Protected = old.Protected || news.Protected
+	r.Allowed = old.Allowed || news.Allowed
 	if news.LastSeen.After(r.LastSeen) {
 		r.LastSeen = rounded(news.LastSeen)
 	}
 	age := compareClaims(news.Claim, old.Claim)
-	r.Addresses = mergeAddresses(old.Addresses, news.Addresses, age)
+	r.Addresses = mergeAddresses(old.Addresses, news.Addresses, age, now)
 	if age < 0 {
 		return &r // a claim from the past: at most its addresses' statistics count
 	}
@@ -60,7 +62,7 @@ func compareClaims(a, b *identityproto.Claim) int {
 	return a.Signature.UpdatedAt.Compare(b.Signature.UpdatedAt)
 }
 
-func mergeAddresses(old, news []Address, age int) []Address {
+func mergeAddresses(old, news []Address, age int, now time.Time) []Address {
 	if len(news) == 0 {
 		return old // nothing of use was claimed: what we know stays
 	}
@@ -81,7 +83,7 @@ func mergeAddresses(old, news []Address, age int) []Address {
 			}
 		}
 	}
-	return sortAddresses(merged)
+	return sortAddresses(merged, now)
 }
 
 func indexAddress(in []Address, a Address) int {
@@ -117,33 +119,35 @@ func roundAddress(a Address) Address {
 	return a
 }
 
-// sortAddresses puts the best first and cuts the rest: what answered last, in
-// order of time; then what was never tried, the configured first; then what
-// failed, the longest ago first.
-func sortAddresses(all []Address) []Address {
+// sortAddresses puts the best first and cuts the rest. Where Quality cannot
+// tell two apart it is: what answered last; the better source; what failed the
+// longest ago.
+func sortAddresses(all []Address, now time.Time) []Address {
 	slices.SortStableFunc(all, func(a, b Address) int {
-		if c := cmp.Compare(rank(a), rank(b)); c != 0 {
-			return c
-		}
-		switch rank(a) {
-		case 0:
-			return b.LastSeen.Compare(a.LastSeen)
-		case 1:
-			return cmp.Compare(b.Source, a.Source)
-		default:
-			return a.LastFail.Compare(b.LastFail)
-		}
+		return cmp.Or(
+			cmp.Compare(b.Quality(now), a.Quality(now)),
+			b.LastSeen.Compare(a.LastSeen),
+			cmp.Compare(b.Source, a.Source),
+			a.LastFail.Compare(b.LastFail),
+		)
 	})
 	return slices.Clip(all[:min(len(all), MaxAddresses)])
 }
 
+// What became of the last dial of an address.
+const (
+	rankReached = iota
+	rankUntried
+	rankFailed
+)
+
 func rank(a Address) int {
 	switch {
 	case a.LastSeen.IsZero() && a.LastFail.IsZero():
-		return 1
+		return rankUntried
 	case a.LastFail.After(a.LastSeen):
-		return 2
+		return rankFailed
 	default:
-		return 0
+		return rankReached
 	}
 }

@@ -126,6 +126,6 @@ func TestBestAddressFirst(t *testing.T) {
 		{Addr: addr(5), LastSeen: at(100)},
 		{Addr: addr(6), LastSeen: at(200), LastFail: at(150)},
 		{Addr: addr(7), LastSeen: at(300), LastFail: at(800)},
-	})
-	sameAddrs(t, Record{Addresses: got}, 6, 5, 4, 3, 2, 7, 1)
+	}, now)
+	sameAddrs(t, Record{Addresses: got}, 6, 5, 4, 3, 7, 2, 1)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/ipfs/go-datastore/query"
 	badger4 "github.com/ipfs/go-ds-badger4"
 )
 
@@ -17,6 +18,7 @@ import (
 //
 //	badger/      the engine's files
 //	peers.bak    every record, as of the last Close, or of the Open after a crash
+//	peers-1.bak  every record as it was before it was brought to layout 2; nobody reads it
 //	closed.json  size and checksum of the engine's files; only while the book is closed
 //	damaged-*/   engine's files that were found damaged, with the time in Unix milliseconds
 const (
@@ -24,6 +26,8 @@ const (
 	backupName = "peers.bak"
 	closedName = "closed.json"
 	asideName  = "damaged-"
+
+	oldBackupName = "peers-1.bak"
 )
 
 // LockedError says that another process has the book open.
@@ -162,7 +166,7 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 		}
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
-	b, err := OpenOn(store, cfg)
+	b, err := openStore(store, cfg, func(old []query.Entry) error { return writeOldBackup(dir, old) })
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
