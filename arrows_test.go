@@ -36,6 +36,7 @@ var arrows = map[string]string{
 	"identityproto": "tarikey tariproto internal/prost",
 	"dialect":       "wiremode noise identityproto tariproto tarikey yamux",
 	"torsocks":      "",
+	"plainlibp2p":   "", // nobody but programs that ask for it imports it
 	"torctl":        "",
 
 	// level 2: the host, and what works on any go-libp2p host

@@ -101,6 +101,10 @@ type Limits struct {
 	// Liveness says who may ask whether we are alive. Its sessions occupy handshake slots, so at most half of those. nil: the
 	// liveness byte is refused like an unknown one.
 	Liveness *wiremode.Gate
+
+	// Libp2p lets peers in that speak plain libp2p, under the same limits and on the same ports, and dials peers whose id is not that
+	// of a Tari key. Package plainlibp2p makes one. nil: the first byte of such peers is refused like an unknown one.
+	Libp2p Libp2p
 }
 
 func (l Limits) withDefaults() Limits {
@@ -163,7 +167,7 @@ type byteTable struct {
 }
 
 // newByteTable refuses networks that would give one byte two meanings.
-func newByteTable(networks []dialect.Network) (byteTable, error) {
+func newByteTable(networks []dialect.Network, l Limits) (byteTable, error) {
 	t := byteTable{dialects: make(map[byte]dialect.Dialect), liveness: make(map[byte]wiremode.Liveness)}
 	names := make(map[byte]string)
 	for _, n := range networks {
@@ -187,6 +191,9 @@ func newByteTable(networks []dialect.Network) (byteTable, error) {
 		if name, taken := names[b]; taken {
 			return t, fmt.Errorf("tari: the wire byte %#02x of network %s asks for liveness in another", b, name)
 		}
+	}
+	if name, taken := names[multistreamByte]; taken && l.Libp2p != nil {
+		return t, fmt.Errorf("tari: the wire byte %#02x of network %s is how plain libp2p begins; Limits.Libp2p cannot be used with it", multistreamByte, name)
 	}
 	return t, nil
 }

@@ -68,7 +68,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := newByteTable(append([]dialect.Network{cfg.Network}, cfg.Accept...))
+	answers, err := newByteTable(append([]dialect.Network{cfg.Network}, cfg.Accept...), cfg.Limits)
 	if err != nil {
 		return nil, err
 	}

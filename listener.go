@@ -128,6 +128,12 @@ func (u *upgrader) refuse(remote ma.Multiaddr, reason Refusal) {
 	}
 }
 
+// upgraded is what our upgrader makes: a *conn or a *plainConn.
+type upgraded interface {
+	transport.CapableConn
+	atEnd(func())
+}
+
 // handshake upgrades one connection and hands it to Accept.
 func (l *listener) handshake(ctx context.Context, raw manet.Conn, scope network.ConnManagementScope, place *ticket) {
 	arrived := l.u.arrivals.enter(raw.RemoteMultiaddr())
@@ -137,8 +143,12 @@ func (l *listener) handshake(ctx context.Context, raw manet.Conn, scope network.
 		place.leave()
 		return
 	}
-	c := up.(*conn)
-	c.known = arrived
+	c := up.(upgraded)
+	if ours, ok := c.(*conn); ok {
+		ours.known = arrived
+	} else {
+		arrived() // no tie to be broken with this one
+	}
 	c.atEnd(func() { arrived(); place.leave() })
 	if !place.established() {
 		c.Close()

@@ -98,12 +98,18 @@ func (h *Host) open(ctx context.Context, s network.Stream, pids []protocol.ID) (
 	return s, s.SetProtocol(id)
 }
 
-// selectProtocol negotiates within ctx and the negotiation's own limit.
+// selectProtocol negotiates within ctx and the negotiation's own limit, the way of the connection.
 func selectProtocol(ctx context.Context, s network.Stream, pids []protocol.ID) (protocol.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, negotiation)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
-	id, err := tariproto.Select(s, pids...)
+	var id protocol.ID
+	var err error
+	if speaksPlain(s.Conn()) {
+		id, err = multistream.SelectOneOf(pids, s)
+	} else {
+		id, err = tariproto.Select(s, pids...)
+	}
 	if !stop() {
 		return "", fmt.Errorf("tari: negotiating a protocol: %w", ctx.Err())
 	}
@@ -116,7 +122,11 @@ func selectProtocol(ctx context.Context, s network.Stream, pids []protocol.ID) (
 // serve runs on the goroutine of each inbound stream.
 func (h *Host) serve(s network.Stream) {
 	_ = s.SetDeadline(time.Now().Add(negotiation))
-	id, handle, err := h.mux.Negotiate(s)
+	negotiate := h.mux.Negotiate
+	if speaksPlain(s.Conn()) {
+		negotiate = h.mux.negotiatePlain
+	}
+	id, handle, err := negotiate(s)
 	if err == nil {
 		err = s.SetProtocol(id)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/transport"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -63,7 +64,16 @@ var ErrRefused = errors.New("our connection gater refuses this peer")
 // Upgrade makes a connection ready for substreams, within dialect.Budget and ctx. It closes raw and scope when it fails.
 func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet.Conn, dir network.Direction, expect peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
 	h := &handshake{u: u, raw: raw, dir: dir, expect: expect, scope: scope}
-	session, err := h.run(ctx)
+	keepUnsent(raw)
+	budget, cancel := context.WithTimeout(ctx, dialect.Budget)
+	defer cancel()
+	if u.dialsPlain(dir, expect) {
+		return h.plain(budget, t, raw)
+	}
+	session, err := h.run(budget, ctx)
+	if errors.Is(err, errPlain) {
+		return h.plain(budget, t, &unread{Conn: raw, first: multistreamByte})
+	}
 	if err != nil {
 		raw.Close()
 		scope.Done()
@@ -99,11 +109,7 @@ type handshake struct {
 	stages []dialect.StageTime
 }
 
-func (h *handshake) run(ctx context.Context) (*dialect.Session, error) {
-	keepUnsent(h.raw)
-	budget, cancel := context.WithTimeout(ctx, dialect.Budget)
-	defer cancel()
-
+func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 	rules := h.u.rules
 	rules.Outbound = h.dir == network.DirOutbound // silence is no offence of a peer we dialed: it may be far away
 	us := dialect.Local{
@@ -134,7 +140,8 @@ func (h *handshake) run(ctx context.Context) (*dialect.Session, error) {
 	return session, nil
 }
 
-// wireMode reads the first byte and says which dialect it means. A liveness session runs right here, under the listener's ctx.
+// wireMode reads the first byte and says which dialect it means, or errPlain. A liveness session runs right here, under the
+// listener's ctx.
 func (h *handshake) wireMode(budget, ctx context.Context) (dialect.Dialect, error) {
 	start := time.Now()
 	_ = h.raw.SetDeadline(start.Add(firstByte))
@@ -144,6 +151,10 @@ func (h *handshake) wireMode(budget, ctx context.Context) (dialect.Dialect, erro
 		_ = h.raw.SetDeadline(time.Time{})
 	}
 	d, known := h.u.answers.dialects[b]
+	if err == nil && b == multistreamByte && h.u.limits.Libp2p != nil {
+		h.stages = append(h.stages, dialect.StageTime{Stage: dialect.StageWire, Took: time.Since(start)})
+		return nil, errPlain
+	}
 	if err == nil && !known {
 		err = &wiremode.UnknownError{Byte: b}
 		if echo, asks := h.u.answers.liveness[b]; asks && h.u.limits.Liveness != nil {
@@ -212,9 +223,7 @@ type conn struct {
 
 	known func() // called once the swarm knows the connection and a tie is broken; nil for those we dialed
 
-	mu    sync.Mutex
-	ended bool
-	after []func() // run once at the end
+	endings
 }
 
 var _ transport.CapableConn = (*conn)(nil)
@@ -263,25 +272,36 @@ func (c *conn) CloseWithError(code network.ConnErrorCode) error {
 	return c.MuxedConn.CloseWithError(code)
 }
 
+func (c *conn) end() {
+	c.scope.Done()
+	c.run()
+}
+
+// endings are what is to be done at the end of a connection.
+type endings struct {
+	mu    sync.Mutex
+	ended bool
+	after []func() // run once
+}
+
 // atEnd has f run when the connection is closed by us, which the swarm does when the peer closes it.
-func (c *conn) atEnd(f func()) {
-	c.mu.Lock()
-	ended := c.ended
+func (e *endings) atEnd(f func()) {
+	e.mu.Lock()
+	ended := e.ended
 	if !ended {
-		c.after = append(c.after, f)
+		e.after = append(e.after, f)
 	}
-	c.mu.Unlock()
+	e.mu.Unlock()
 	if ended {
 		f()
 	}
 }
 
-func (c *conn) end() {
-	c.mu.Lock()
-	after := c.after
-	c.ended, c.after = true, nil
-	c.mu.Unlock()
-	c.scope.Done()
+func (e *endings) run() {
+	e.mu.Lock()
+	after := e.after
+	e.ended, e.after = true, nil
+	e.mu.Unlock()
 	for _, f := range after {
 		f()
 	}
@@ -293,7 +313,10 @@ func (c *conn) RemotePublicKey() crypto.PubKey { return c.Remote.Libp2p() }
 func (c *conn) Scope() network.ConnScope       { return c.scope }
 func (c *conn) Transport() transport.Transport { return c.transport }
 
+// SecurityID is what ConnState().Security says of a connection with a Tari peer; any other is one with a peer of plain libp2p.
+const SecurityID protocol.ID = "/tari/noise"
+
 // ConnState names what the connection speaks.
 func (c *conn) ConnState() network.ConnectionState {
-	return network.ConnectionState{StreamMultiplexer: "/yamux/1.0.0", Security: "/noise", Transport: fmt.Sprint(c.transport)}
+	return network.ConnectionState{StreamMultiplexer: "/yamux/1.0.0", Security: SecurityID, Transport: fmt.Sprint(c.transport)}
 }
