@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -50,8 +51,9 @@ type Node struct {
 
 	config  Config
 	started time.Time
-	tor     *torService // nil without an onion service
-	reach   *reacher    // nil in an open folder
+	up      atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
+	tor     *torService               // nil without an onion service
+	reach   *reacher                  // nil in an open folder
 	control *controlServer
 	cancel  context.CancelFunc // ends tasks; nil before there are any
 	tasks   sync.WaitGroup
@@ -85,13 +87,13 @@ func (n *Node) openFolder() (err error) {
 		if n.Identity, err = NewIdentity(); err != nil {
 			return err
 		}
-		n.Peers, err = peerbook.OpenOn(dssync.MutexWrap(ds.NewMapDatastore()), peerbook.Config{})
+		n.Peers, err = peerbook.OpenOn(dssync.MutexWrap(ds.NewMapDatastore()), peerbook.Config{Connected: n.connected})
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("node: data folder: %w", err)
 	}
-	if n.Peers, err = peerbook.Open(filepath.Join(dir, peersName), peerbook.Config{}); err != nil {
+	if n.Peers, err = peerbook.Open(filepath.Join(dir, peersName), peerbook.Config{Connected: n.connected}); err != nil {
 		return err
 	}
 	var setAside string

@@ -39,6 +39,12 @@ func (n *Node) onClaim(id peer.ID, claim *identityproto.Claim, dir network.Direc
 	}
 }
 
+// connected reports whether there is a connection to a peer. The book asks it too, so as not to give up such a peer.
+func (n *Node) connected(id peer.ID) bool {
+	host := n.up.Load()
+	return host != nil && host.Network().Connectedness(id) == network.Connected
+}
+
 // remember tells the host the addresses under which the book knows a peer, and those given here.
 func (n *Node) remember(p tari.Address) {
 	id := p.Key.PeerID()
@@ -47,10 +53,6 @@ func (n *Node) remember(p tari.Address) {
 		addrs = unique(addrs, r.Addrs())
 	}
 	n.Host.Peerstore().AddAddrs(id, addrs, peerstore.TempAddrTTL)
-}
-
-func (n *Node) connected(id peer.ID) bool {
-	return n.Host != nil && n.Host.Network().Connectedness(id) == network.Connected
 }
 
 func (n *Node) peerInfo(r peerbook.Record) PeerInfo {

@@ -55,6 +55,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err != nil {
 		return startError(err)
 	}
+	n.up.Store(n.Host)
 	n.Host.Network().Notify(&network.NotifyBundle{ConnectedF: n.onConnected, DisconnectedF: n.onDisconnected})
 	n.Messages, err = messagingproto.New(n.Host, messagingproto.Config{OnViolation: n.Host.Offence})
 	if err != nil {

@@ -1,24 +1,19 @@
-package peerbook
+package peerbook_test
 
 import (
-	"fmt"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+	"github.com/tari-libp2p/tari-libp2p/peerbook/booktest"
 )
 
-// childEnv makes the test binary another process that works on the book in the
-// folder it names, for tests of locks and of sudden death.
-const childEnv = "TARI_PEERBOOK_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childEnv); dir != "" {
-		if err := child(dir); err != nil {
-			fmt.Println("error:", err)
-			os.Exit(1)
-		}
+	if booktest.Child(booktest.Engines{"badger": openBadger, "forgetful": openForgetful}) {
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
+
+func openBadger(dir string) (*peerbook.Book, error) { return peerbook.Open(dir, peerbook.Config{}) }

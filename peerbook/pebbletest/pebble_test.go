@@ -1,0 +1,37 @@
+package pebbletest
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tari-libp2p/tari-libp2p/peerbook/booktest"
+)
+
+func TestMain(m *testing.M) {
+	if booktest.Child(booktest.Engines{"pebble": Open}) {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestKill(t *testing.T) {
+	loops, lines := 50, 100
+	if os.Getenv("TARI_LIBP2P_LONG") == "1" {
+		loops, lines = 1000, 400
+	}
+	seed := uint64(time.Now().UnixNano())
+	report, err := booktest.Kill(t.Context(), booktest.Killing{Engine: "pebble", Dir: t.TempDir(), Loops: loops, Lines: lines, Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d deaths, %d acknowledged changes; seed %d", report.Loops, report.Acknowledged, seed)
+	for _, text := range append(report.Lost, report.Unreadable...) {
+		t.Error(text)
+	}
+	if report.Corrupt != 0 || report.Loops != loops || report.Acknowledged < loops {
+		t.Errorf("%d deaths, %d acknowledged changes, %d corrupt records", report.Loops, report.Acknowledged, report.Corrupt)
+	}
+}
