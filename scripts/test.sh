@@ -43,7 +43,7 @@ lint() {
 	go vet -tags interop ./... || bad=1
 	"$tools/golangci-lint" run --allow-parallel-runners --timeout 20m ./... || bad=1
 	for dir in $(modules_beside); do
-		(cd "$dir" && go vet ./... && "$tools/golangci-lint" run --allow-parallel-runners --config "$root/.golangci.yml" --timeout 20m ./...) || bad=1
+		(cd "$dir" && go vet -tags interop ./... && "$tools/golangci-lint" run --allow-parallel-runners --config "$root/.golangci.yml" --timeout 20m ./...) || bad=1
 	done
 	return $bad
 }
@@ -121,6 +121,7 @@ interop() {
 		[ "${CI:-}" = true ] && bad=1
 	fi
 	go test -race -tags interop -count=1 -timeout "$limit" ./interop/... || bad=1
+	(cd examples && go test -race -tags interop -count=1 -run Rust ./libp2p) || bad=1
 	return $bad
 }
 
