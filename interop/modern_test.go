@@ -110,7 +110,7 @@ func checkStored(t *testing.T, us *ourNode, rust *rustPeer) {
 		t.Fatalf("Rust keeps the addresses %v; we are at %s", s.Addresses, us.address())
 	case s.Features != 3 || s.ClaimFeatures != 3:
 		t.Fatalf("Rust keeps features %d, claimed %d", s.Features, s.ClaimFeatures)
-	case !slices.Contains(s.Protocols, string(tariproto.Messaging)):
+	case !slices.Contains(s.Protocols, string(tariproto.Messaging)), !slices.Contains(s.Protocols, string(duplexID)):
 		t.Fatalf("Rust keeps protocols %v", s.Protocols)
 	}
 

@@ -49,7 +49,7 @@ func checkStoredSeed(t *testing.T, us *ourNode, rust *rustPeer) {
 	if !s.Found || s.Banned || s.NodeID != us.nodeID() || !slices.Equal(s.storedPeer.Addresses, []string{us.address()}) {
 		t.Fatalf("Rust keeps %s", s.line)
 	}
-	if s.storedPeer.Features != 3 || !slices.Contains(s.Protocols, string(tariproto.MessagingSeed)) {
+	if s.storedPeer.Features != 3 || !slices.Contains(s.Protocols, string(tariproto.MessagingSeed)) || !slices.Contains(s.Protocols, string(duplexID)) {
 		t.Fatalf("Rust keeps %s", s.line)
 	}
 	claim, ok := us.host.Claim(peerID(t, rust))
