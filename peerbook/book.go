@@ -32,6 +32,8 @@ type Config struct {
 	// not given up for lack of room. It is called while the book is being
 	// changed, and must not change it. If nil, nobody is connected.
 	Connected func(peer.ID) bool
+
+	keepRemoved time.Duration // 24 h if 0; for tests
 }
 
 const (
@@ -76,6 +78,7 @@ func OpenOn(store ds.Datastore, cfg Config) (*Book, error) { return openStore(st
 func openStore(store ds.Datastore, cfg Config, keepOld func([]query.Entry) error) (*Book, error) {
 	cfg.MaxPeers = cmp.Or(cfg.MaxPeers, defaultMaxPeers)
 	cfg.MaxBans = cmp.Or(cfg.MaxBans, defaultMaxBans)
+	cfg.keepRemoved = cmp.Or(cfg.keepRemoved, keepRemoved)
 	b := &Book{
 		cfg: cfg, store: store,
 		peers: map[tarikey.PublicKey]*Record{}, nodes: map[tarikey.NodeID]tarikey.PublicKey{}, pending: map[tarikey.PublicKey][]byte{},

@@ -47,7 +47,7 @@ func (b *Book) Collect() (int, error) {
 
 // expired: the peer was removed so long ago that nothing old can come back.
 func (b *Book) expired(r *Record, now time.Time) bool {
-	return !r.Removed.IsZero() && now.Sub(r.Removed) > keepRemoved && !r.Banned(now)
+	return !r.Removed.IsZero() && now.Sub(r.Removed) > b.cfg.keepRemoved && !r.Banned(now)
 }
 
 // makeRoom brings the book a little below its size when it has gone above it,
