@@ -170,7 +170,7 @@ func TestAgainstModel(t *testing.T) {
 				l.wait = func(random *rand.Rand) { time.Sleep(time.Duration(random.IntN(8)) * time.Hour) }
 				l.b = l.open()
 				random := rand.New(rand.NewPCG(seed, 0))
-				for range 800 {
+				for range 500 {
 					l.check(t, l.step(t, random))
 				}
 			})
@@ -181,7 +181,7 @@ func TestAgainstModel(t *testing.T) {
 // The same on badger, where deleted keys have been known to come back: removed
 // records are deleted at the next collection. Bans do not end here.
 func TestResurrection(t *testing.T) {
-	steps, dir := 1500, t.TempDir()
+	steps, dir := 500, t.TempDir()
 	if os.Getenv("TARI_LIBP2P_LONG") == "1" {
 		steps = 1_000_000
 	}

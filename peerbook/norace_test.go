@@ -1,0 +1,5 @@
+//go:build !race
+
+package peerbook
+
+const floodClaims = 20_000
