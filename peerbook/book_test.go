@@ -225,7 +225,7 @@ func TestRoomForPeers(t *testing.T) {
 		add(Record{Key: key(1), Addresses: given(Configured, 1)})
 		add(Record{Key: key(2)})
 		must(t, b.Ban(id(2), time.Hour, "spam"))
-		add(Record{Key: key(3), LastSeen: time.Now()})
+		add(Record{Key: key(3), Addresses: []Address{{Addr: addr(3), LastSeen: time.Now(), Attempts: 1}}})
 		for n := 4; n < 30; n++ {
 			add(Record{Key: key(n), Addresses: given(Relayed, n)})
 		}

@@ -3,9 +3,13 @@
 //
 // Open a folder, or OpenOn any go-datastore; feed the book with Claimed (a peer
 // said who it is), Dialed (an address was tried) and Put (seeds and other
-// records); ask it with Get, List and Banned. A Book is a
+// records). Ask it for one peer (Get, GetNode, Resolve), for some (List, Find,
+// Random, Closest), for whom to dial (Candidates) and about bans (Banned,
+// Bans). Ban, Unban, Allow, Protect and Remove are decisions about a peer;
+// Export and Import carry the book elsewhere. A Book is a
 // connmgr.ConnectionGater that refuses banned peers, ready for the host's
-// configuration.
+// configuration; tell it by Config.Connected who is connected, and call Collect
+// now and then.
 //
 // All reads come from memory. What a peer claims and every change of a ban is
 // on disk when the call returns, so a call can take a disk's time; statistics

@@ -96,7 +96,8 @@ func TestGrowth(t *testing.T) {
 	checkGrown(t, b, most)
 }
 
-// flood has the claims validated and half of them met, the others relayed.
+// flood has the claims validated; half of the peers come to us, the others are
+// talked of.
 func flood(t *testing.T, b *Book, claims int) int {
 	t.Helper()
 	var refused, next atomic.Int64
@@ -114,7 +115,12 @@ func flood(t *testing.T, b *Book, claims int) int {
 				for _, a := range c.Filtered(identityproto.Rules{}) {
 					news.Addresses = append(news.Addresses, Address{Addr: a, Source: Relayed})
 				}
-				if err := b.Put(news); err != nil {
+				if n%2 == 0 {
+					err = b.Claimed(c, Meeting{Network: "mainnet"})
+				} else {
+					err = b.Put(news)
+				}
+				if err != nil {
 					t.Error(err)
 					return
 				}

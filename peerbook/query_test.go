@@ -139,8 +139,9 @@ func TestResolve(t *testing.T) {
 func TestReached(t *testing.T) {
 	b := openOn(t, newStore(), Config{})
 	must(t, b.Put(Record{Key: key(1), Addresses: given(Relayed, 1)}))
-	must(t, b.Claimed(unsigned(2, 2), Meeting{}))
-	if never := b.List(func(r Record) bool { return !r.Reached() }); len(never) != 1 || never[0].Key != key(1) {
+	must(t, b.Claimed(unsigned(2, 2), Meeting{})) // came to us
+	must(t, b.Claimed(unsigned(3, 3), Meeting{Dialed: addr(3)}))
+	if never := b.List(func(r Record) bool { return !r.Reached() }); len(never) != 2 || never[0].Key == key(3) || never[1].Key == key(3) {
 		t.Errorf("never reached: %+v", never)
 	}
 }

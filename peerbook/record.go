@@ -2,6 +2,7 @@ package peerbook
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -56,9 +57,12 @@ func (r Record) Addrs() []ma.Multiaddr {
 // Banned reports whether the record's ban still holds at that moment.
 func (r Record) Banned(at time.Time) bool { return at.Before(r.Ban.Until) }
 
-// Reached reports whether we were ever connected to the peer. An address can
-// have been reached while the peer at it was another one.
-func (r Record) Reached() bool { return !r.LastSeen.IsZero() }
+// Reached reports whether a dial of ours ever reached the peer at an address it
+// still has. Who has only come to us is no better known for it: that costs a
+// stranger nothing but the handshake.
+func (r Record) Reached() bool {
+	return slices.ContainsFunc(r.Addresses, func(a Address) bool { return !a.LastSeen.IsZero() })
+}
 
 // configured: somebody wrote an address of this peer into the configuration.
 func (r Record) configured() bool {
@@ -72,7 +76,7 @@ func (r Record) configured() bool {
 
 // hearsay: neither the configuration nor the peer itself has a part in this.
 func (r Record) hearsay() bool {
-	if r.Seed || r.Protected || r.Allowed || r.Reached() {
+	if r.Seed || r.Protected || r.Allowed || !r.LastSeen.IsZero() {
 		return false
 	}
 	for _, a := range r.Addresses {

@@ -13,10 +13,11 @@ import (
 // that were: those of peers that were removed more than a day ago and are not
 // banned, and then, if there are more than Config.MaxPeers, in this order
 //
-//   - peers without an address that we never were connected to;
-//   - other peers never reached, the oldest first, and from where the most of
-//     them are: each netgroup keeps as many as the others (tari_comms removes
-//     at random, so that whoever talks most fills the book);
+//   - peers without an address;
+//   - other peers that no dial has reached, those that came to us too: the
+//     oldest first, and from where the most of them are, so that each netgroup
+//     keeps as many as the others (tari_comms removes at random, so that
+//     whoever talks most fills the book);
 //   - removed peers;
 //   - the others, those not met for longest first.
 //
@@ -91,7 +92,7 @@ const (
 	dropEmpty = iota
 	dropUnreached
 	dropRemoved
-	dropMet
+	dropReached
 )
 
 func dropRanks(records []*Record) map[*Record]dropRank {
@@ -101,10 +102,10 @@ func dropRanks(records []*Record) map[*Record]dropRank {
 		switch {
 		case !r.Removed.IsZero():
 			ranks[r] = dropRank{class: dropRemoved}
-		case r.Reached():
-			ranks[r] = dropRank{class: dropMet}
 		case len(r.Addresses) == 0:
 			ranks[r] = dropRank{class: dropEmpty}
+		case r.Reached():
+			ranks[r] = dropRank{class: dropReached}
 		default:
 			group := crowd(r)
 			groups[group] = append(groups[group], r)

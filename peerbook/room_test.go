@@ -27,7 +27,8 @@ func TestWhoStays(t *testing.T) {
 		must(t, b.Put(Record{Key: key(3), Addresses: given(Configured, 3)}))
 		must(t, b.Ban(id(4), 1000*time.Hour, "spam"))
 		must(t, b.Put(Record{Key: key(5), Addresses: in(0, 5)})) // connected, though never seen
-		must(t, b.Put(Record{Key: key(6), Addresses: in(0, 6), LastSeen: time.Now()}))
+		must(t, b.Put(Record{Key: key(6), Addresses: in(1, 6)})) // where the flood will come from, but reached
+		must(t, b.Dialed(id(6), in(1, 6)[0].Addr, 0, nil))
 		must(t, b.Put(Record{Key: key(7), Addresses: in(0, 7)}))
 		must(t, b.Remove(id(7)))
 		must(t, b.Put(Record{Key: key(8)})) // nothing at all is known of it

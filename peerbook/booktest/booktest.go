@@ -50,7 +50,7 @@ func Child(engines Engines) bool {
 // Killing says what Kill does.
 type Killing struct {
 	Engine string // one of those that TestMain gives to Child
-	Dir    string // of the book; an empty folder, or one of an earlier Kill with the same seeds
+	Dir    string // of the book; empty, or of an earlier Kill
 	Loops  int    // deaths
 	Peers  int    // in the book; 64 if 0
 	Lines  int    // what a child says before it dies, at most; 200 if 0
