@@ -11,10 +11,12 @@
 // The stream handlers of the host serve both kinds. A handler that must know
 // asks Conn().ConnState().Security, which is tari.SecurityID for Tari peers.
 //
-// The host runs no identify with anybody. A libp2p.New host opens streams to it
-// all the same, and the other way round; but protocols that wait for identify,
-// such as a DHT or gossipsub, do not notice such peers. Neither hole punching
-// nor relays work.
+// A libp2p.New host opens streams to such a host, and the other way round, by
+// the names of protocols. Protocols that wait for go-libp2p's identify notice
+// these peers once Upgrader.Identify runs. What they sign with the key of the
+// host, as gossipsub does, no plain peer can verify. Neither hole punching nor
+// relays work. A peer book knows Tari keys only: to ban a plain peer for good is
+// up to a ConnectionGater of one's own.
 package plainlibp2p
 
 import (
@@ -36,8 +38,9 @@ import (
 
 // Upgrader makes connections with peers of plain libp2p. It may serve several hosts, and is safe for concurrent use.
 type Upgrader struct {
-	id    peer.ID
-	stock transport.Upgrader
+	id     peer.ID
+	public crypto.PubKey
+	stock  transport.Upgrader
 }
 
 // New makes an Upgrader for a key of Ed25519, RSA, Secp256k1 or ECDSA; nil is a fresh Ed25519 key. Whoever wants to be the same peer
@@ -66,7 +69,7 @@ func New(key crypto.PrivKey) (*Upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Upgrader{id: id, stock: stock}, nil
+	return &Upgrader{id: id, public: key.GetPublic(), stock: stock}, nil
 }
 
 // ID is who the host is to these peers. They dial it at the addresses of the host, followed by /p2p/ and this.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
@@ -24,6 +25,7 @@ import (
 
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/memnet"
 	"github.com/tari-libp2p/tari-libp2p/plainlibp2p"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 	"github.com/tari-libp2p/tari-libp2p/wiremode"
@@ -328,6 +330,31 @@ func TestStrangers(t *testing.T) {
 	h.Close()
 	if err := <-failed; err == nil {
 		t.Error("no error")
+	}
+}
+
+// Who says no more than that he speaks libp2p has as long as a Tari peer.
+func TestSilence(t *testing.T) {
+	for name, says := range map[string]string{"first byte alone": "\x13", "header": "\x13/multistream/1.0.0\n", "security": "\x13/multistream/1.0.0\n\x07/noise\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, tari.Config{
+				Listen: []ma.Multiaddr{ma.StringCast("/memory/0")},
+				Limits: tari.Limits{Libp2p: newUpgrader(t)},
+			})
+			c, err := memnet.Dial(context.Background(), h.Addrs()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := io.WriteString(c, says); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			_, _ = io.Copy(io.Discard, c) // until the host closes
+			if took := time.Since(began); took != dialect.Budget {
+				t.Errorf("%s: closed after %v", name, took)
+			}
+		})
 	}
 }
 

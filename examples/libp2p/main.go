@@ -48,6 +48,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer both.Close()
+	identify, err := plain.Identify(both, "example/1") // with plain peers only; Tari peers have had the host's claim
+	if err != nil {
+		return err
+	}
+	defer identify.Close()
 	tariPeer, err := start(tari.Limits{})
 	if err != nil {
 		return err
@@ -68,6 +73,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err := stock.Connect(ctx, peer.AddrInfo{ID: plain.ID(), Addrs: here}); err != nil {
 		return err
 	}
+	known, err := stock.Peerstore().SupportsProtocols(plain.ID(), greet)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "stock peer knows by identify: %v\n", known)
 	return errors.Join(
 		hear(ctx, out, "Tari peer → host", tariPeer, both.ID()),
 		hear(ctx, out, "stock peer → host", stock, plain.ID()),

@@ -14,7 +14,8 @@ func TestBothKindsOnOnePort(t *testing.T) {
 	if err := run(ctx, &out); err != nil {
 		t.Fatal(err)
 	}
-	want := `Tari peer → host: hello over /tari/noise
+	want := `stock peer knows by identify: [/example/greet/1]
+Tari peer → host: hello over /tari/noise
 stock peer → host: hello over /noise
 host → Tari peer: hello over /tari/noise
 host → stock peer: hello over /noise
