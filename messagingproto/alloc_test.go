@@ -28,6 +28,26 @@ func TestSendAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Few allocations for a call with many messages, none for each of them.
+func TestSendManyAllocatesLittle(t *testing.T) {
+	s, _ := newSink(t)
+	messages := make([][]byte, 400)
+	for i := range messages {
+		messages[i] = make([]byte, 256)
+	}
+	send := func() {
+		for i, r := range s.SendMany(context.Background(), "b", messages) {
+			if r.Err != nil {
+				t.Fatal(i, r.Err)
+			}
+		}
+	}
+	send()
+	if n := testing.AllocsPerRun(100, send); n > 20 {
+		t.Errorf("%v allocations for %d messages", n, len(messages))
+	}
+}
+
 func TestReceiveAllocatesNothing(t *testing.T) {
 	for _, size := range []int{0, 64, 1 << 10, 60 << 10} {
 		chunk := bytes.Repeat(frame(string(fill('m', size))), max(1, 100_000/(size+4)))

@@ -12,30 +12,12 @@ import (
 // one yamux frame that fits into one Noise frame of tari_comms (65,519 - 12).
 const batchSize = 65_507
 
-// A receipt is told once what became of a message.
-type receipt struct {
-	call   func(error) // if set, called; otherwise
-	result chan error  // receives
-}
-
-// newReceipt makes one whose owner waits on result.
-func newReceipt() any { return &receipt{result: make(chan error, 1)} }
-
-func (r *receipt) tell(err error) {
-	switch {
-	case r == nil:
-	case r.call != nil:
-		r.call(err)
-	default:
-		r.result <- err
-	}
-}
-
 // message is one frame within a batch.
 type message struct {
 	start, end int // its place, header included, in the batch's bytes
 	deadline   time.Time
 	retried    bool // a write of it was interrupted before
+	tries      int  // writes of it that were begun
 	receipt    *receipt
 }
 
@@ -66,6 +48,17 @@ func (b *batch) add(body []byte, m message) {
 	b.bytes = append(b.bytes, body...)
 	m.end = len(b.bytes)
 	b.messages = append(b.messages, m)
+}
+
+// tried counts a write of the batch of which n bytes went out: the first
+// message was tried in any case, the others if it came to them.
+func (b *batch) tried(n int) {
+	for i := range b.messages {
+		if i > 0 && b.messages[i].start >= n {
+			return
+		}
+		b.messages[i].tries++
+	}
 }
 
 // keep removes the messages that want says no to, and their bytes.

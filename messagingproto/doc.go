@@ -21,7 +21,9 @@
 // acknowledgement in the protocol, so a connection that dies afterwards can
 // still lose it. A message whose write was interrupted is written once more on
 // a new stream, so a peer can receive it twice. Every message that could not be
-// sent is reported with a [*SendError]; none vanishes silently.
+// sent is reported with a [*SendError]; none vanishes silently. [Service.SendMany]
+// and [Service.Broadcast] give a [Result] for each message, [Service.Stats] counts
+// them.
 //
 // # What is bounded
 //

@@ -3,6 +3,7 @@ package messagingproto
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -36,6 +37,18 @@ const (
 	Closed
 )
 
+// reasons is the number of values of Reason, 0 included.
+const reasons = Closed + 1
+
+// What QueueFull has as its cause: the limit that was reached.
+var (
+	errPeerMessages     = errors.New("too many messages for this peer")
+	errPeerBytes        = errors.New("too many bytes for this peer")
+	errDialingPeerBytes = errors.New("too many bytes for this peer while it is dialed")
+	errDialingBytes     = errors.New("too many bytes for peers that are being dialed")
+	errTotalBytes       = errors.New("too many bytes for all peers together")
+)
+
 var reasonTexts = map[Reason]string{
 	TooLarge:            "message too large",
 	QueueFull:           "queue full",
@@ -60,15 +73,20 @@ func (r Reason) String() string {
 // SendError is the error of every message that could not be sent.
 type SendError struct {
 	Reason Reason
+	Tries  int   // writes of the message that were begun, as in Result
 	Err    error // the cause below, or nil
 }
 
 // Error implements error.
 func (e *SendError) Error() string {
-	if e.Err == nil {
-		return "messaging: " + e.Reason.String()
+	text := "messaging: " + e.Reason.String()
+	if e.Tries > 1 {
+		text += " in " + strconv.Itoa(e.Tries) + " tries"
 	}
-	return "messaging: " + e.Reason.String() + ": " + e.Err.Error()
+	if e.Err == nil {
+		return text
+	}
+	return text + ": " + e.Err.Error()
 }
 
 // Unwrap returns the cause below.

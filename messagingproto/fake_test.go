@@ -456,27 +456,33 @@ type outcomes struct {
 	wait sync.WaitGroup
 	mu   sync.Mutex
 	errs []error
+
+	tries []int
 }
 
 func (o *outcomes) send(s *Service, to peer.ID, m []byte) {
 	o.mu.Lock()
 	i := len(o.errs)
-	o.errs = append(o.errs, errors.New("no answer"))
+	o.errs, o.tries = append(o.errs, errors.New("no answer")), append(o.tries, 0)
 	o.mu.Unlock()
 	o.wait.Add(1)
 	answered := false
-	done := func(err error) {
+	done := func(res Result) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if answered {
 			o.t.Errorf("message %d answered twice", i)
 		}
 		answered = true
-		o.errs[i] = err
+		o.errs[i] = res.Err
+		if se, ok := errors.AsType[*SendError](res.Err); ok && se.Tries != res.Tries {
+			o.t.Errorf("message %d: %d tries, the error says %d", i, res.Tries, se.Tries)
+		}
+		o.tries[i] = res.Tries
 		o.wait.Done()
 	}
 	if err := s.SendAsync(to, m, done); err != nil {
-		done(err)
+		done(Result{Err: err})
 	}
 }
 

@@ -23,6 +23,7 @@ type inboundPeer struct {
 func (s *Service) serve(stream network.Stream) {
 	from := stream.Conn().RemotePeer()
 	if !s.begin(from, stream) {
+		s.counts.refused.Add(1)
 		_ = stream.ResetWithError(network.StreamRateLimited)
 		return
 	}
@@ -35,6 +36,7 @@ func (s *Service) serve(stream network.Stream) {
 	err := s.receive(from, stream)
 
 	if _, tooLarge := errors.AsType[*tariproto.FrameSizeError](err); tooLarge {
+		s.counts.offences.Add(1)
 		_ = stream.ResetWithError(network.StreamProtocolViolation)
 		if s.cfg.OnViolation != nil {
 			s.cfg.OnViolation(from, &ViolationError{err})
@@ -58,6 +60,8 @@ func (s *Service) receive(from peer.ID, stream network.Stream) error {
 		if s.ctx.Err() != nil {
 			return s.ctx.Err()
 		}
+		s.counts.received.Add(1)
+		s.counts.receivedBytes.Add(uint64(len(body)))
 		(*s.handler.Load())(s.ctx, from, body)
 	}
 }

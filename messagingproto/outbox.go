@@ -40,13 +40,13 @@ type outbox struct {
 // enqueue copies body into the outbox of a peer, or says why not.
 func (s *Service) enqueue(to peer.ID, body []byte, r *receipt) (*outbox, error) {
 	if len(body) > MaxMessage {
-		return nil, &SendError{Reason: TooLarge}
+		return nil, s.refuse(TooLarge, nil)
 	}
 	for {
 		s.mu.Lock()
 		if s.closed {
 			s.mu.Unlock()
-			return nil, &SendError{Reason: Closed}
+			return nil, s.refuse(Closed, nil)
 		}
 		o := s.outboxes[to]
 		if o == nil {
@@ -69,10 +69,11 @@ func (o *outbox) add(body []byte, r *receipt) (again bool, err error) {
 	case o.gone:
 		return true, nil
 	case o.closed:
-		return false, &SendError{Reason: Closed}
-	case !o.admit(len(body)):
+		return false, o.service.refuse(Closed, nil)
+	}
+	if err := o.admit(len(body)); err != nil {
 		o.removeIfIdle()
-		return false, &SendError{Reason: QueueFull}
+		return false, o.service.refuse(QueueFull, err)
 	}
 	o.messages++
 	o.bytes += len(body)
@@ -91,18 +92,19 @@ func (o *outbox) add(body []byte, r *receipt) (again bool, err error) {
 }
 
 // admit applies the limits to a message of size bytes and counts it.
-func (o *outbox) admit(size int) bool {
+func (o *outbox) admit(size int) error {
 	l := &o.service.cfg.Limits
 	dialing := o.stream == nil
 	reserve := !dialing && o.bytes < establishedReserve
 	switch {
 	case o.messages >= l.PeerMessages:
+		return errPeerMessages
 	case o.bytes+size > l.PeerBytes && !reserve:
+		return errPeerBytes
 	case dialing && o.bytes+size > l.DialingPeerBytes:
-	default:
-		return o.service.admit(size, dialing, reserve)
+		return errDialingPeerBytes
 	}
-	return false
+	return o.service.admit(size, dialing, reserve)
 }
 
 // forget takes n messages of size bytes together out of the count.
@@ -239,7 +241,7 @@ func pause(ctx context.Context, failures int) error {
 // expired. It returns nil if none is left.
 func (o *outbox) take() *batch {
 	now := time.Now()
-	var expired []*receipt
+	var expired []message
 	o.mu.Lock()
 	if len(o.pending) == 0 { // the last one was withdrawn
 		o.mu.Unlock()
@@ -252,14 +254,14 @@ func (o *outbox) take() *batch {
 			if m.deadline.After(now) {
 				return true
 			}
-			expired = append(expired, m.receipt)
+			expired = append(expired, *m)
 			o.forget(1, m.size())
 			return false
 		})
 	}
 	o.mu.Unlock()
-	for _, r := range expired {
-		r.tell(&SendError{Reason: Expired})
+	for i := range expired {
+		o.service.failed(&expired[i], Expired, nil)
 	}
 	if len(b.messages) == 0 {
 		b.recycle()

@@ -349,15 +349,16 @@ func TestInterruptedWrite(t *testing.T) {
 		streams int // how many of the first streams fail
 		after   int // bytes they let through
 		reasons []Reason
+		tries   []int
 		arrive  string
 	}{
-		{"connection lost once", lost, 1, 15, []Reason{0, 0, 0, 0}, "1 2 3 4"},
-		{"connection lost before the first byte", lost, 1, 0, []Reason{0, 0, 0, 0}, "1 2 3 4"},
-		{"connection lost twice under one message", lost, 2, 0, []Reason{ConnectionLost, 0, 0, 0}, "2 3 4"},
-		{"connection lost under one after the other", lost, 3, 15, []Reason{0, 0, 0, 0}, "1 2 3 4"},
-		{"stream reset once", reset, 1, 15, []Reason{0, 0, 0, 0}, "1 2 3 4"},
-		{"stream reset twice", reset, 2, 15, []Reason{0, 0, MaxRetries, MaxRetries}, "1 2"},
-		{"stream reset before the first byte, twice", reset, 2, 0, []Reason{MaxRetries, MaxRetries, MaxRetries, MaxRetries}, ""},
+		{"connection lost once", lost, 1, 15, []Reason{0, 0, 0, 0}, []int{1, 2, 1, 1}, "1 2 3 4"},
+		{"connection lost before the first byte", lost, 1, 0, []Reason{0, 0, 0, 0}, []int{2, 1, 1, 1}, "1 2 3 4"},
+		{"connection lost twice under one message", lost, 2, 0, []Reason{ConnectionLost, 0, 0, 0}, []int{2, 1, 1, 1}, "2 3 4"},
+		{"connection lost under one after the other", lost, 3, 15, []Reason{0, 0, 0, 0}, []int{1, 2, 2, 2}, "1 2 3 4"},
+		{"stream reset once", reset, 1, 15, []Reason{0, 0, 0, 0}, []int{1, 2, 1, 1}, "1 2 3 4"},
+		{"stream reset twice", reset, 2, 15, []Reason{0, 0, MaxRetries, MaxRetries}, []int{1, 2, 1, 0}, "1 2"},
+		{"stream reset before the first byte, twice", reset, 2, 0, []Reason{MaxRetries, MaxRetries, MaxRetries, MaxRetries}, []int{2, 0, 0, 0}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -375,6 +376,9 @@ func TestInterruptedWrite(t *testing.T) {
 				}
 				if got := out.reasons(); !slices.Equal(got, tt.reasons) {
 					t.Errorf("got %v, want %v", got, tt.reasons)
+				}
+				if !slices.Equal(out.tries, tt.tries) {
+					t.Errorf("tries: %v, want %v", out.tries, tt.tries)
 				}
 				synctest.Wait()
 				var got []string

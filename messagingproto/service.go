@@ -89,6 +89,8 @@ type Service struct {
 	handler atomic.Pointer[Handler]
 
 	receipts sync.Pool // those of Send; per service, since a channel of one synctest bubble is of no use in another
+	again    receipt   // of messages that a tie lost and whose senders were told long ago; see young.go
+	counts   counts
 
 	work sync.WaitGroup // outbox runs and inbound streams
 	done chan struct{}  // closed when Close has finished
@@ -156,52 +158,6 @@ func (s *Service) Handle(handler Handler) {
 	}
 }
 
-// Send sends a copy of message to a peer and returns when it has been written
-// to a stream, dialing the peer first if there is no connection. The error is
-// always a *SendError. If ctx ends while the message waits, it is not sent.
-func (s *Service) Send(ctx context.Context, to peer.ID, message []byte) error {
-	if err := ctx.Err(); err != nil {
-		return &SendError{Cancelled, err}
-	}
-	r := s.receipts.Get().(*receipt)
-	o, err := s.enqueue(to, message, r)
-	if err != nil {
-		s.receipts.Put(r)
-		return err
-	}
-	select {
-	case err := <-r.result:
-		s.receipts.Put(r)
-		return err
-	case <-ctx.Done():
-	}
-	if o.withdraw(r) {
-		s.receipts.Put(r)
-		return &SendError{Cancelled, ctx.Err()}
-	}
-	// Its write has begun or is over. r may still be used by the writer, so it
-	// does not go back to the pool.
-	select {
-	case err := <-r.result:
-		return err
-	default:
-		return &SendError{Cancelled, ctx.Err()}
-	}
-}
-
-// SendAsync queues a copy of message for a peer and returns at once. If it
-// returns nil, done is called exactly once, with nil when the message has been
-// written to a stream or with a *SendError. done may be nil; it is called from
-// the goroutine that writes to the peer and must not block.
-func (s *Service) SendAsync(to peer.ID, message []byte, done func(error)) error {
-	var r *receipt
-	if done != nil {
-		r = &receipt{call: done}
-	}
-	_, err := s.enqueue(to, message, r)
-	return err
-}
-
 // Close stops accepting messages, gives those queued up to 2 s to leave, ends
 // the streams and waits for all handlers to return. Messages that could not
 // leave are reported with the reason Closed. A second call waits for the first.
@@ -266,16 +222,16 @@ func (s *Service) disconnected(_ network.Network, c network.Conn) {
 }
 
 // admit counts size bytes against the limits that all peers share.
-func (s *Service) admit(size int, dialing, reserve bool) bool {
+func (s *Service) admit(size int, dialing, reserve bool) error {
 	n := int64(size)
 	if s.total.Add(n) > int64(s.cfg.Limits.TotalBytes) && !reserve {
 		s.total.Add(-n)
-		return false
+		return errTotalBytes
 	}
 	if dialing && s.dialing.Add(n) > int64(s.cfg.Limits.DialingBytes) {
 		s.dialing.Add(-n)
 		s.total.Add(-n)
-		return false
+		return errDialingBytes
 	}
-	return true
+	return nil
 }

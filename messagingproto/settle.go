@@ -12,6 +12,7 @@ import (
 // settle tells what became of the messages of a batch of which n bytes were
 // written before err.
 func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
+	b.tried(n)
 	if err == nil {
 		o.failures = 0
 		o.written(b, len(b.bytes))
@@ -54,7 +55,7 @@ func (o *outbox) written(b *batch, n int) int {
 	o.forget(count, size)
 	o.mu.Unlock()
 	for i := range b.messages[:count] {
-		b.messages[i].receipt.tell(nil)
+		o.service.sent(&b.messages[i])
 	}
 	if count < len(b.messages) {
 		b.keep(func(m *message) bool { return m.end > n })
@@ -74,7 +75,7 @@ func (o *outbox) requeue(b *batch, err error) {
 	if refused {
 		reason = MaxRetries
 	}
-	var failed []*receipt
+	var failed []message
 	first := true
 	retry := func(m *message) bool {
 		uses := first || refused
@@ -83,7 +84,7 @@ func (o *outbox) requeue(b *batch, err error) {
 		case !uses:
 			return true
 		case m.retried:
-			failed = append(failed, m.receipt)
+			failed = append(failed, *m)
 			o.forget(1, m.size())
 			return false
 		}
@@ -100,8 +101,8 @@ func (o *outbox) requeue(b *batch, err error) {
 	}
 	o.putBackLocked(b)
 	o.mu.Unlock()
-	for _, r := range failed {
-		r.tell(&SendError{reason, err})
+	for i := range failed {
+		o.service.failed(&failed[i], reason, err)
 	}
 }
 
@@ -136,12 +137,12 @@ func byPeer(err error) bool {
 func (o *outbox) failTimeout(b *batch, err error) {
 	o.putBack(b)
 	first := true
-	o.fail(func(*message) *SendError {
+	o.fail(err, func(*message) Reason {
 		if first {
 			first = false
-			return &SendError{SendTimeout, err}
+			return SendTimeout
 		}
-		return &SendError{QueuedBehindTimeout, err}
+		return QueuedBehindTimeout
 	})
 }
 
@@ -149,21 +150,24 @@ func (o *outbox) failTimeout(b *batch, err error) {
 func (o *outbox) failAll(err error) {
 	closed := o.service.ctx.Err() != nil
 	now := time.Now()
-	o.fail(func(m *message) *SendError {
+	if closed {
+		err = nil
+	}
+	o.fail(err, func(m *message) Reason {
 		switch {
 		case closed:
-			return &SendError{Reason: Closed}
+			return Closed
 		case !m.deadline.After(now):
-			return &SendError{Expired, err}
+			return Expired
 		case m.retried:
-			return &SendError{ConnectionLost, err}
+			return ConnectionLost
 		}
-		return &SendError{DialFailed, err}
+		return DialFailed
 	})
 }
 
-// fail empties the queue and tells each message what why says.
-func (o *outbox) fail(why func(*message) *SendError) {
+// fail empties the queue and tells each message what why says, and the cause.
+func (o *outbox) fail(cause error, why func(*message) Reason) {
 	o.mu.Lock()
 	all := o.pending
 	o.pending = nil
@@ -175,25 +179,25 @@ func (o *outbox) fail(why func(*message) *SendError) {
 	o.mu.Unlock()
 	for _, b := range all {
 		for i := range b.messages {
-			b.messages[i].receipt.tell(why(&b.messages[i]))
+			o.service.failed(&b.messages[i], why(&b.messages[i]), cause)
 		}
 		b.recycle()
 	}
 }
 
-// withdraw takes a message out of the queue by its receipt. It returns false if
-// the message is being written or has been answered.
-func (o *outbox) withdraw(r *receipt) bool {
+// withdraw takes a message out of the queue by its receipt and returns how often
+// it was tried. It returns false if the message is being written or has been
+// answered.
+func (o *outbox) withdraw(r *receipt) (tries int, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, b := range o.pending {
-		found := false
 		b.keep(func(m *message) bool {
 			if m.receipt != r {
 				return true
 			}
 			o.forget(1, m.size())
-			found = true
+			tries, found = m.tries, true
 			return false
 		})
 		if !found {
@@ -203,7 +207,7 @@ func (o *outbox) withdraw(r *receipt) bool {
 			o.pending = slices.Delete(o.pending, i, i+1)
 			b.recycle()
 		}
-		return true
+		break
 	}
-	return false
+	return tries, found
 }

@@ -95,9 +95,9 @@ func TestStockTenThousandInOrder(t *testing.T) {
 	for i := range uint32(n) {
 		slots <- struct{}{}
 		binary.BigEndian.PutUint32(m, i)
-		err := a.SendAsync(b.host.ID(), m, func(err error) {
-			if err != nil {
-				t.Errorf("message %d: %v", i, err)
+		err := a.SendAsync(b.host.ID(), m, func(res Result) {
+			if res.Err != nil {
+				t.Errorf("message %d: %v", i, res.Err)
 			}
 			<-slots
 		})
@@ -145,6 +145,21 @@ func TestStockPeerDown(t *testing.T) {
 	b.host.Close()
 	if err := a.Send(t.Context(), b.host.ID(), []byte("hello")); ReasonOf(err) != DialFailed {
 		t.Errorf("got %v", err)
+	}
+}
+
+// 1,001 messages to a peer that is down: every one comes back with its reason.
+func TestStockManyToPeerDown(t *testing.T) {
+	a, b := stockPair(t, func(context.Context, peer.ID, []byte) {})
+	b.host.Close()
+	messages, _ := numbered(1001)
+	got := reasonsOf(a.SendMany(t.Context(), b.host.ID(), messages))
+	if got[DialFailed] < 500 || got[DialFailed]+got[QueueFull] != 1001 {
+		t.Errorf("got %v", got)
+	}
+	a.Close() // the last answer comes before the queue goes
+	if n := len(a.outboxes); n != 0 {
+		t.Errorf("%d queues are kept", n)
 	}
 }
 

@@ -260,9 +260,9 @@ func BenchmarkTari(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			slots := make(chan struct{}, 400)
-			done := func(err error) {
-				if err != nil {
-					b.Error(err)
+			done := func(res messagingproto.Result) {
+				if res.Err != nil {
+					b.Error(res.Err)
 				}
 				<-slots
 			}

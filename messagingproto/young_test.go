@@ -127,9 +127,9 @@ func TestResetSeenByWriting(t *testing.T) {
 		synctest.Wait()
 		first.out.failAfter(frameHeader+3+1, &network.StreamError{Remote: true})
 		for _, m := range []string{"two", "six"} {
-			err := a.SendAsync("b", []byte(m), func(err error) {
-				if err != nil {
-					t.Error(m, err)
+			err := a.SendAsync("b", []byte(m), func(res Result) {
+				if res.Err != nil {
+					t.Error(m, res.Err)
 				}
 			})
 			if err != nil {
