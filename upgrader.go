@@ -47,7 +47,7 @@ type upgrader struct {
 
 var _ transport.Upgrader = (*upgrader)(nil)
 
-// UpgradeError is a connection that failed before it was ready. It unwraps to a *dialect.StageError.
+// UpgradeError is a connection that failed before it was ready. It unwraps to a *dialect.StageError, or to what Limits.Libp2p returned.
 type UpgradeError struct {
 	Stages []dialect.StageTime // the stages that ran, the failed one last
 	Err    error

@@ -4,6 +4,8 @@
 # builds. If it does not, the dialect has leaked out of its files.
 #
 # A registration line carries the comment "deletion test: seed".
+#
+# The same for plainlibp2p, which nobody has to link.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -25,3 +27,7 @@ mapfile -t marked < <(grep -rl --include='*.go' '// deletion test: seed' . | LC_
 
 go build ./... || die 1 "without the seed dialect's files the rest does not build"
 echo "deleted ${#gone[@]} files and the marked lines of ${#marked[@]}: the rest builds"
+
+rm -r plainlibp2p # nothing but programs that ask for it imports it
+go build ./... || die 1 "without plainlibp2p the rest does not build"
+echo "deleted plainlibp2p: the rest builds"

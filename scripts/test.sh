@@ -69,7 +69,7 @@ modules() {
 	return $bad
 }
 
-deletion_is="the seed dialect can be deleted: nothing but its files knows it"
+deletion_is="the seed dialect, and plainlibp2p, can be deleted: nothing but their files knows them"
 deletion() { scripts/deletion.sh; }
 
 demo_is="the newcomer's first minute: the demo command exits 0"
