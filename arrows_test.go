@@ -45,6 +45,7 @@ var arrows = map[string]string{
 	"messagingproto": "tariproto tarikey",
 	"rpc":            "internal/prost",
 	"peerbook":       "tarikey identityproto",
+	"seeds":          ".",
 
 	// assembly
 	"node":            "*",

@@ -97,6 +97,11 @@ func (c *Client) AddPeer(ctx context.Context, peer string) (PeerInfo, error) {
 	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", url.Values{"peer": {peer}}, nil)
 }
 
+// AddSeed is AddPeer for a well-known node, which the book never gives up.
+func (c *Client) AddSeed(ctx context.Context, peer string) (PeerInfo, error) {
+	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/seeds", url.Values{"peer": {peer}}, nil)
+}
+
 // Peer tells all that the book knows of a peer, named as CheckPeer has it.
 func (c *Client) Peer(ctx context.Context, peer string) (PeerDetail, error) {
 	return call[PeerDetail](ctx, c, http.MethodGet, "/v1/peer", url.Values{"peer": {peer}}, nil)

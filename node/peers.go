@@ -14,8 +14,8 @@ import (
 )
 
 // learn puts a peer that our user named into the book; its addresses count as configured, whatever they are.
-func (n *Node) learn(p tari.Address) (peerbook.Record, error) {
-	news := peerbook.Record{Key: p.Key}
+func (n *Node) learn(p tari.Address, seed bool) (peerbook.Record, error) {
+	news := peerbook.Record{Key: p.Key, Seed: seed}
 	for _, a := range p.Addrs {
 		news.Addresses = append(news.Addresses, peerbook.Address{Addr: a, Source: peerbook.Configured})
 	}

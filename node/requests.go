@@ -100,6 +100,15 @@ func (n *Node) ListPeers(context.Context) (PeerList, error) {
 
 // AddPeer puts a peer, written PUBKEY::ADDR[::ADDR], into the book.
 func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
+	return n.addPeer(text, false)
+}
+
+// AddSeed is AddPeer for a well-known node, which the book never gives up.
+func (n *Node) AddSeed(_ context.Context, text string) (PeerInfo, error) {
+	return n.addPeer(text, true)
+}
+
+func (n *Node) addPeer(text string, seed bool) (PeerInfo, error) {
 	p, err := parsePeer(text)
 	if err != nil {
 		return PeerInfo{}, err
@@ -107,7 +116,7 @@ func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
 	if len(p.Addrs) == 0 {
 		return PeerInfo{}, fail(FailUsage, errors.New("node: the peer has no address"))
 	}
-	record, err := n.learn(p)
+	record, err := n.learn(p, seed)
 	if err != nil {
 		return PeerInfo{}, err
 	}

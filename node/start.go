@@ -66,7 +66,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	for _, p := range cfg.Peers {
-		if _, err := n.learn(p); err != nil {
+		if _, err := n.learn(p, false); err != nil {
 			return err
 		}
 	}
