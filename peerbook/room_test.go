@@ -34,7 +34,7 @@ func TestWhoStays(t *testing.T) {
 		must(t, b.Put(Record{Key: key(8)})) // nothing at all is known of it
 		must(t, b.Ban(id(9), time.Hour, "short"))
 		time.Sleep(2 * time.Hour)
-		for n := range 1000 { // a flood
+		for n := range 400 { // a flood
 			time.Sleep(time.Second)
 			must(t, b.Put(Record{Key: key(1000 + n), Addresses: in(1, n)}))
 		}
@@ -48,7 +48,7 @@ func TestWhoStays(t *testing.T) {
 		}
 		must(t, b.Protect(id(1), false))
 		connected = nil
-		for n := range 1000 {
+		for n := range 400 {
 			must(t, b.Put(Record{Key: key(3000 + n), Addresses: in(2, n)}))
 		}
 		if b.peers[key(1)] != nil || b.peers[key(1005)] != nil {
@@ -65,7 +65,7 @@ func TestFloodFromOneNetwork(t *testing.T) {
 		for n := range honest {
 			must(t, b.Put(Record{Key: key(n), Addresses: in(n%50, n)}))
 		}
-		for n := range 2000 {
+		for n := range 600 {
 			time.Sleep(time.Second)
 			must(t, b.Put(Record{Key: key(1000 + n), Addresses: in(200+n%2, n)}))
 		}

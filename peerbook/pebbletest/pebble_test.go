@@ -7,11 +7,16 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
 	"github.com/tari-libp2p/tari-libp2p/peerbook/booktest"
 )
 
 func TestMain(m *testing.M) {
-	if booktest.Child(booktest.Engines{"pebble": Open}) {
+	open := func(dir string) (*peerbook.Book, error) {
+		b, _, err := Open(dir) // until the process is killed
+		return b, err
+	}
+	if booktest.Child(booktest.Engines{"pebble": open}) {
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -33,5 +38,12 @@ func TestKill(t *testing.T) {
 	}
 	if report.Corrupt != 0 || report.Loops != loops || report.Acknowledged < loops {
 		t.Errorf("%d deaths, %d acknowledged changes, %d corrupt records", report.Loops, report.Acknowledged, report.Corrupt)
+	}
+}
+
+func TestLive(t *testing.T) {
+	dir := t.TempDir()
+	if err := booktest.Live(func() (*peerbook.Book, func() error, error) { return Open(dir) }, 2000, 1); err != nil {
+		t.Error(err)
 	}
 }
