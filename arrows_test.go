@@ -47,6 +47,10 @@ var arrows = map[string]string{
 	"peerbook":       "tarikey identityproto",
 	"seeds":          ".",
 
+	// policy: how many connections, to whom
+	"connectivity": "",
+	"linkwatch":    "",
+
 	// assembly
 	"node":            "*",
 	"cmd/tari-libp2p": "*",

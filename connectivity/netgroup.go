@@ -1,0 +1,57 @@
+package connectivity
+
+import (
+	"net/netip"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// netgroup names the network that an address is in, as tari_comms cuts it: an IPv4 /16, an IPv6 /32, an onion address or a name.
+// Addresses that only lead to this machine or a local network are each a group of their own: nobody owns many of those.
+func netgroup(a ma.Multiaddr) string {
+	ip, ok := ipOf(a)
+	if !ok {
+		first, _ := ma.SplitFirst(a)
+		return first.String()
+	}
+	bits := 32
+	switch {
+	case !ip.IsGlobalUnicast() || ip.IsPrivate():
+		return a.String()
+	case ip.Is4():
+		bits = 16
+	}
+	return netip.PrefixFrom(ip, bits).Masked().String()
+}
+
+// ipOf is the IP address that a begins with, an IPv4-mapped or NAT64 one as IPv4.
+func ipOf(a ma.Multiaddr) (netip.Addr, bool) {
+	if a == nil {
+		return netip.Addr{}, false
+	}
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	if addr = addr.Unmap(); nat64.Contains(addr) {
+		wide := addr.As16()
+		return netip.AddrFrom4([4]byte(wide[12:])), true
+	}
+	return addr, ok
+}
+
+// nat64 is where IPv4 is for hosts that have only IPv6.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// needsLink reports whether an address leads out of this machine.
+func needsLink(a ma.Multiaddr) bool {
+	if ip, ok := ipOf(a); ok {
+		return !ip.IsLoopback()
+	}
+	if len(a) == 0 {
+		return true
+	}
+	return a[0].Protocol().Name != "memory"
+}
