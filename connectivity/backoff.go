@@ -59,10 +59,11 @@ func (t *trouble) raise(soft bool) {
 
 // delay is First doubled with each level after the first, at most limit, and up to a quarter more or less.
 func (m *memory) delay(level int, limit time.Duration) time.Duration {
-	d := limit
-	if level < 32 {
-		d = min(limit, m.cfg.First<<(level-1))
+	d := m.cfg.First
+	for ; level > 1 && d < limit; level-- {
+		d *= 2
 	}
+	d = min(d, limit)
 	return d*3/4 + time.Duration(m.rng.Int64N(int64(d/2)+1))
 }
 

@@ -10,8 +10,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// overdial is how many dials we make for each connection that we lack, if all dials worked (tari_comms' figure); roundMax is the most
-// that are made in a round.
+// overdial is how many dials an urgent round has for each connection that we lack, if all dials worked (tari_comms' figure); roundMax is
+// the most that it has.
 const (
 	overdial = 2.5
 	roundMax = 30
@@ -125,11 +125,11 @@ func (m *Manager) target() int {
 	return m.cfg.Pool
 }
 
-// poolDials is how many dials may be under way while a round is made: no more than could be wanted, for a dial given up in the
-// middle of the handshake is an offence at the other end.
+// poolDials is how many dials may be under way while a round is made: as many as will fill the pool, by the share of them that
+// succeeded so far. Those that turn out to be too many go on: a dial given up in the middle of the handshake is an offence at the other
+// end.
 func (m *Manager) poolDials() int {
-	want := int(math.Ceil(overdial * float64(m.target()-m.pool.outbound())))
-	return min(m.cfg.Dials.InFlight, want)
+	return min(m.cfg.Dials.InFlight, int(math.Ceil(float64(m.cfg.Pool-m.pool.outbound())/m.tally.share())))
 }
 
 // startRound chooses whom to dial, if it is time for that.

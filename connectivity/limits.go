@@ -67,11 +67,17 @@ func (t *tally) note(success bool) {
 
 // rate is tari_comms' estimate: a quarter with no data, never below a tenth.
 func (t *tally) rate() float64 {
-	good := 0
+	return max(0.1, float64(1+t.good())/float64(4+len(t.outcomes)))
+}
+
+// share is all that succeeded so far, and everything at first.
+func (t *tally) share() float64 { return float64(1+t.good()) / float64(1+len(t.outcomes)) }
+
+func (t *tally) good() (n int) {
 	for _, ok := range t.outcomes {
 		if ok {
-			good++
+			n++
 		}
 	}
-	return max(0.1, float64(1+good)/float64(4+len(t.outcomes)))
+	return n
 }

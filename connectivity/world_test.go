@@ -217,10 +217,21 @@ func (w *world) cut(id string) {
 	m.Changed()
 }
 
+// drop ends all connections to a peer, which stays up.
+func (w *world) drop(id peer.ID) {
+	w.mu.Lock()
+	w.conns = slices.DeleteFunc(w.conns, func(c Connection) bool { return c.Peer == id })
+	w.mu.Unlock()
+	w.m.Changed()
+	synctest.Wait()
+}
+
 // turn takes a peer down, with its connections, or up again.
 func (w *world) turn(id peer.ID, down bool) {
 	w.mu.Lock()
-	w.hosts[id].down = down
+	if h := w.hosts[id]; h != nil {
+		h.down = down
+	}
 	if down {
 		w.conns = slices.DeleteFunc(w.conns, func(c Connection) bool { return c.Peer == id })
 	}
@@ -287,7 +298,9 @@ func (w *world) KeepAnchors(conns []Connection) {
 	defer w.mu.Unlock()
 	w.anchors = conns
 	for i, c := range conns {
-		w.hosts[c.Peer].reached = time.Now().Add(time.Duration(i))
+		if h := w.hosts[c.Peer]; h != nil {
+			h.reached = time.Now().Add(time.Duration(i))
+		}
 	}
 }
 

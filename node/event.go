@@ -17,6 +17,7 @@ const (
 	EventMessage        EventKind = "message"         // Peer, Message, Size
 	EventBanned         EventKind = "banned"          // Peer, Error (the reason), Seconds
 	EventUnbanned       EventKind = "unbanned"        // Peer: our user let it in again
+	EventStateChanged   EventKind = "state_changed"   // State, Nodes: how well the node is connected
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
 	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
 	EventRefusals       EventKind = "refusals"        // Refused: how many inbound connections the last minute's limits refused
@@ -42,5 +43,7 @@ type Event struct {
 	Seconds   int64         `json:"seconds,omitempty"` // length of a ban
 	Refused   tari.Refusals `json:"refused,omitempty"` // by reason
 	Path      string        `json:"path,omitempty"`
+	State     string        `json:"state,omitempty"` // initializing, offline, degraded or online
+	Nodes     *int          `json:"nodes,omitempty"` // that we are connected to
 	Error     string        `json:"error,omitempty"`
 }

@@ -12,12 +12,6 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
-// How often a configured peer without a connection is dialed, and how long one dial may take: our choice.
-const (
-	redialEvery = 15 * time.Second
-	redialLimit = 60 * time.Second
-)
-
 func (n *Node) emit(e Event) {
 	e.Time = time.Now().UTC()
 	n.config.OnEvent(e)
@@ -67,27 +61,6 @@ func (n *Node) onOffence(id peer.ID, d time.Duration, cause error) {
 		e.Error += "; not kept: " + err.Error()
 	}
 	n.emit(e)
-}
-
-// keepConnected dials a configured peer whenever there is no connection to it.
-func (n *Node) keepConnected(ctx context.Context, p tari.Address) {
-	told := ""
-	for ctx.Err() == nil {
-		dial, cancel := context.WithTimeout(ctx, redialLimit)
-		err := n.Host.Connect(dial, p.AddrInfo())
-		cancel()
-		switch {
-		case err == nil:
-			told = ""
-		case ctx.Err() == nil && plain(err) != told:
-			told = plain(err)
-			n.emit(Event{Kind: EventDialFailed, Peer: p.Key.String(), Error: told})
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(redialEvery):
-		}
-	}
 }
 
 func keyText(id peer.ID) string {

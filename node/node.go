@@ -16,6 +16,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/connectivity"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/messagingproto"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
@@ -29,17 +30,18 @@ const (
 
 // Config says what node Start makes. The zero value is a mainnet node that listens nowhere and keeps nothing.
 type Config struct {
-	DataDir            string            // identity, peer book, control socket; "" = throw-away identity, book in memory
-	Network            dialect.Network   // that we dial in; zero = mainnet
-	Accept             []dialect.Network // that we accept besides, by their first byte
-	Listen             []ma.Multiaddr    // none = only dial
-	Public             []ma.Multiaddr    // that we claim, besides those of the identity file
-	Peers              []tari.Address    // put into the book and kept connected
-	AllowTestAddresses bool              // internal addresses of others are stored, claimed and dialed too
-	UserAgent          string            // printable, at most 50 bytes; "" = tari-libp2p/VERSION
-	Tor                Tor               // how to use Tor or another SOCKS proxy; zero = not
-	Limits             tari.Limits       // of what strangers can make us hold; Liveness is the node's own
-	OnEvent            func(Event)       // called from several goroutines, and waited for; nil = nobody listens
+	DataDir            string              // identity, peer book, control socket; "" = throw-away identity, book in memory
+	Network            dialect.Network     // that we dial in; zero = mainnet
+	Accept             []dialect.Network   // that we accept besides, by their first byte
+	Listen             []ma.Multiaddr      // none = only dial
+	Public             []ma.Multiaddr      // that we claim, besides those of the identity file
+	Peers              []tari.Address      // put into the book and kept connected
+	AllowTestAddresses bool                // internal addresses of others are stored, claimed and dialed too
+	UserAgent          string              // printable, at most 50 bytes; "" = tari-libp2p/VERSION
+	Tor                Tor                 // how to use Tor or another SOCKS proxy; zero = not
+	Limits             tari.Limits         // of what strangers can make us hold; Liveness is the node's own
+	Connectivity       connectivity.Config // whom to keep connected to, besides Peers; zero = tari_comms' figures
+	OnEvent            func(Event)         // called from several goroutines, and waited for; nil = nobody listens
 }
 
 // Node is a running node, or (Host and Messages nil) an open data folder. Close ends it.
@@ -49,12 +51,16 @@ type Node struct {
 	Messages *messagingproto.Service
 	Identity *Identity
 
+	Connectivity *connectivity.Manager // nil in an open folder and on an Errand
+
 	config  Config
 	started time.Time
 	up      atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
 	tor     *torService               // nil without an onion service
 	reach   *reacher                  // nil in an open folder
 	control *controlServer
+	links   *links
+	running context.Context    // of tasks
 	cancel  context.CancelFunc // ends tasks; nil before there are any
 	tasks   sync.WaitGroup
 	closing sync.Once
@@ -127,6 +133,10 @@ func (n *Node) close() error {
 	}
 	if n.cancel != nil {
 		n.cancel()
+	}
+	if n.Connectivity != nil {
+		n.Connectivity.Close()
+		n.links.noteAnchors()
 	}
 	n.tasks.Wait()
 	if n.tor != nil {

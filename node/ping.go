@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -204,8 +205,20 @@ func askNobody(ctx context.Context, session *dialect.Session) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Reset()
-	stop := context.AfterFunc(ctx, func() { stream.SetDeadline(time.Unix(1, 0)) })
+	return askFor(ctx, stream)
+}
+
+// asked is a substream of either kind.
+type asked interface {
+	io.ReadWriter
+	Reset() error
+	SetDeadline(time.Time) error
+}
+
+// askFor asks on a new substream for a protocol that nobody serves, and waits for the answer.
+func askFor(ctx context.Context, stream asked) (err error) {
+	defer func() { _ = stream.Reset() }()
+	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err = tariproto.Select(stream, nobodyServes)
 	if errors.Is(err, tariproto.ErrNotSupported) {

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/connectivity"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 )
 
@@ -36,9 +37,19 @@ func (n *Node) Status() (Status, error) {
 			s.Connections = append(s.Connections, connectionInfo(c))
 		}
 	}
+	if n.Connectivity != nil {
+		s.Connectivity = connectivityInfo(n.Connectivity.Status())
+	}
 	s.Peers = n.Peers.Stats().Peers
 	s.Public = n.reach.of(n.public())
 	return s, nil
+}
+
+func connectivityInfo(s connectivity.Status) *ConnectivityInfo {
+	return &ConnectivityInfo{
+		State: s.State.String(), Nodes: s.Nodes, Clients: s.Clients, Outbound: s.Outbound, Inbound: s.Inbound,
+		Dialing: s.Dialing, Paused: s.Paused, NoLink: s.NoLink,
+	}
 }
 
 func connectionInfo(c network.Conn) ConnectionInfo {

@@ -18,6 +18,16 @@ import (
 
 // Start opens the data folder of cfg and starts a node there. ctx bounds the start only; Close ends the node.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
+	n, err := Errand(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	n.keep(n.running)
+	return n, nil
+}
+
+// Errand is Start for a node that has one thing to do: it makes no connections of its own accord.
+func Errand(ctx context.Context, cfg Config) (*Node, error) {
 	n, err := Open(cfg)
 	if err != nil {
 		return nil, err
@@ -71,13 +81,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 		}
 	}
 	n.emit(Event{Kind: EventReady, Peer: n.Identity.String(), Addresses: n.addresses()})
-	tasks, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
-	for _, p := range cfg.Peers {
-		n.tasks.Go(func() { n.keepConnected(tasks, p) })
-	}
+	n.running, n.cancel = context.WithCancel(context.Background())
 	if len(n.public()) > 0 && len(n.Host.Network().ListenAddresses()) > 0 {
-		n.tasks.Go(func() { n.keepChecking(tasks) })
+		n.tasks.Go(func() { n.keepChecking(n.running) })
 	}
 	return nil
 }

@@ -15,6 +15,20 @@ type Status struct {
 	UptimeSec   int64            `json:"uptime_seconds"`
 	Peers       int              `json:"peers"` // in the book
 	Connections []ConnectionInfo `json:"connections"`
+
+	Connectivity *ConnectivityInfo `json:"connectivity"` // null while nothing keeps the node connected
+}
+
+// ConnectivityInfo is how well a running node is connected.
+type ConnectivityInfo struct {
+	State    string `json:"state"`    // initializing, offline, degraded or online
+	Nodes    int    `json:"nodes"`    // connected
+	Clients  int    `json:"clients"`  // connected wallets
+	Outbound int    `json:"outbound"` // connections that we dialed
+	Inbound  int    `json:"inbound"`
+	Dialing  int    `json:"dialing"` // at the moment, of our own accord
+	Paused   bool   `json:"paused"`  // nobody answers: no more is dialed for a while
+	NoLink   bool   `json:"no_link"` // this machine has no network
 }
 
 // ConnectionInfo is one connection of a running node.

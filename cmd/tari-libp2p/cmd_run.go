@@ -135,6 +135,8 @@ func eventText(e node.Event) string {
 		return fmt.Sprintf("%s banned       %s %s: %s\n", at, e.Peer, banText(e.Seconds), quote(e.Error))
 	case node.EventUnbanned:
 		return fmt.Sprintf("%s unbanned     %s\n", at, e.Peer)
+	case node.EventStateChanged:
+		return fmt.Sprintf("%s %-12s connected to %d nodes\n", at, e.State, *e.Nodes)
 	case node.EventDialFailed:
 		return fmt.Sprintf("%s dial failed  %s: %s\n", at, e.Peer, quote(e.Error))
 	case node.EventTor:

@@ -31,7 +31,7 @@ func (a *app) sendCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			open := func(cfg node.Config) (*node.Node, error) { return node.Start(ctx, cfg) }
+			open := func(cfg node.Config) (*node.Node, error) { return node.Errand(ctx, cfg) }
 			var sent node.Sent
 			err = a.withNode(ctx, open, func(c *node.Client) (err error) {
 				sent, err = c.Send(ctx, args[0], message)

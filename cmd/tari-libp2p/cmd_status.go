@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -41,6 +42,18 @@ func (a *app) printStatus(s node.Status) {
 	a.out.printf("\npublic key   %s\n", s.PublicKey)
 	a.out.printf("node id      %s\n", s.NodeID)
 	a.out.printf("data folder  %s\n", s.DataDir)
+	if c := s.Connectivity; c != nil {
+		text := fmt.Sprintf("%s, %d nodes and %d wallets, %d outbound and %d inbound", c.State, c.Nodes, c.Clients, c.Outbound, c.Inbound)
+		switch {
+		case c.NoLink:
+			text += "; this machine has no network"
+		case c.Paused:
+			text += "; nobody answers, the next try is in a moment"
+		case c.Dialing > 0:
+			text += fmt.Sprintf("; dialing %d", c.Dialing)
+		}
+		a.out.printf("connected    %s\n", text)
+	}
 	a.out.printf("peers known  %d\n", s.Peers)
 	for _, addr := range s.Addresses {
 		a.out.printf("address      %s\n", addr)

@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/connectivity"
+)
+
+// TestKeepsConnected: a configured peer and one that is only in the book are dialed, the peer that goes and comes back is dialed again,
+// and status and events say how it is.
+func TestKeepsConnected(t *testing.T) {
+	dir := t.TempDir()
+	configured := listeningNode(t, Config{DataDir: dir})
+	known := listeningNode(t, Config{})
+	events := make(chan Event, 1000)
+	quick := connectivity.Config{Backoff: connectivity.Backoff{First: 100 * time.Millisecond, Offline: 200 * time.Millisecond}}
+	us, err := Start(t.Context(), Config{Peers: []tari.Address{dialAt(t, configured)}, Connectivity: quick, OnEvent: func(e Event) { events <- e }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	if _, err := us.AddPeer(t.Context(), dialAt(t, known).String()); err != nil {
+		t.Fatal(err)
+	}
+	connected := map[string]bool{}
+	waitUntil(t, events, func(e Event) bool {
+		if e.Kind == EventConnected {
+			connected[e.Peer] = true
+		}
+		return connected[configured.Identity.String()] && connected[known.Identity.String()]
+	})
+	s, err := us.Status()
+	if err != nil || s.Connectivity == nil || s.Connectivity.State != "online" || s.Connectivity.Nodes < 1 || s.Connectivity.Nodes > 2 {
+		t.Fatalf("status %+v, %v", s.Connectivity, err)
+	}
+	for _, c := range us.links.Connections() {
+		if err := us.links.Ping(t.Context(), c); err != nil {
+			t.Errorf("ping: %v", err)
+		}
+	}
+
+	again := dialAt(t, configured)
+	if err := known.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := configured.Close(); err != nil {
+		t.Error(err)
+	}
+	waitUntil(t, events, func(e Event) bool { return e.Kind == EventStateChanged && e.State == "offline" && *e.Nodes == 0 })
+	waitUntil(t, events, func(e Event) bool {
+		return e.Kind == EventDialFailed && e.Peer == configured.Identity.String() && e.Error != ""
+	})
+	listeningNode(t, Config{DataDir: dir, Listen: again.Addrs})
+	waitUntil(t, events, func(e Event) bool { return e.Kind == EventStateChanged && e.State == "online" })
+}
+
+// TestErrand: a node on an errand dials nobody of its own accord.
+func TestErrand(t *testing.T) {
+	n, err := Errand(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if s, err := n.Status(); err != nil || s.Connectivity != nil || n.Connectivity != nil {
+		t.Errorf("%+v, %v", s.Connectivity, err)
+	}
+}
+
+// TestAnchors: the connections that were the best at the end are those reached last at the next start.
+func TestAnchors(t *testing.T) {
+	them := listeningNode(t, Config{})
+	us, err := Errand(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	to := dialAt(t, them)
+	if _, err := us.AddPeer(t.Context(), to.String()); err != nil {
+		t.Fatal(err)
+	}
+	l := &links{n: us}
+	if c := l.Candidates(); len(c) != 1 || !c[0].Reached.IsZero() || len(c[0].Addrs) == 0 {
+		t.Fatalf("candidates %+v", c)
+	}
+	before := time.Now().Add(-time.Second)
+	l.KeepAnchors([]connectivity.Connection{{Peer: to.Key.PeerID(), Remote: to.Addrs[0]}})
+	if c := l.Candidates(); len(c) != 1 || c[0].Reached.Before(before) {
+		t.Errorf("candidates %+v", c)
+	}
+}
+
+func listeningNode(t *testing.T, cfg Config) *Node {
+	t.Helper()
+	if cfg.Listen == nil {
+		cfg.Listen = []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}
+	}
+	n, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func dialAt(t *testing.T, n *Node) tari.Address {
+	t.Helper()
+	listen, err := n.Host.Network().InterfaceListenAddresses()
+	if err != nil || len(listen) == 0 {
+		t.Fatal(listen, err)
+	}
+	return tari.Address{Key: n.Host.PublicKey(), Addrs: listen[:1]}
+}
+
+func waitUntil(t *testing.T, events chan Event, wanted func(Event) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		select {
+		case e := <-events:
+			if wanted(e) {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatal("never happened")
+		}
+	}
+}
