@@ -3,4 +3,4 @@
 package connectivity
 
 // simSeeds is how many seeds of the simulation are run: the race detector takes its time.
-const simSeeds = 40
+const simSeeds = 25
