@@ -131,7 +131,13 @@ func sortAddresses(all []Address, now time.Time) []Address {
 			a.LastFail.Compare(b.LastFail),
 		)
 	})
-	return slices.Clip(all[:min(len(all), MaxAddresses)])
+	if len(all) == 0 {
+		return nil
+	}
+	// A copy without spare room: a book has many of them.
+	best := make([]Address, min(len(all), MaxAddresses))
+	copy(best, all)
+	return best
 }
 
 // What became of the last dial of an address.
