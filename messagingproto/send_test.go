@@ -37,6 +37,7 @@ func TestSendMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a, _, in := twoServices(t, Config{})
 		var stream *fakeStream
+		f.hosts["a"].dial = sleepFirst(time.Second) // all are queued by then
 		f.hosts["a"].opened = func(_ int, s *fakeStream) { stream = s }
 		messages, texts := numbered(400)
 		results := a.SendMany(t.Context(), "b", messages)
