@@ -41,7 +41,8 @@ func (e *LineError) Unwrap() error { return e.Err }
 // not at all, and those that are not are reported; a claim counts only if its
 // signature holds. What is known already is joined as by Put; a ban counts
 // unless ours is longer or the peer was unbanned here more often than there, and
-// one of a peer on the allow list only if it was an operator's.
+// one of a peer on the allow list only if it was an operator's. Who is a seed,
+// protected or allowed is taken from the file too: import what you trust.
 //
 // It returns an error if reading or the store fails, or if the beginning is not
 // that of an export; everything before a failure has been taken. It holds a

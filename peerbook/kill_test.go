@@ -18,7 +18,7 @@ import (
 
 // Whatever the book has acknowledged is there after a sudden death.
 func TestKill(t *testing.T) {
-	loops, lines, dir := 50, 100, memoryDir(t)
+	loops, lines, dir := 50, 60, memoryDir(t)
 	if long() {
 		loops, lines, dir = 1000, 400, t.TempDir()
 	}

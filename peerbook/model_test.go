@@ -181,7 +181,7 @@ func TestAgainstModel(t *testing.T) {
 // The same on badger, where deleted keys have been known to come back: removed
 // records are deleted at the next collection. Bans do not end here.
 func TestResurrection(t *testing.T) {
-	steps, dir := 500, t.TempDir()
+	steps, dir := 300, t.TempDir()
 	if os.Getenv("TARI_LIBP2P_LONG") == "1" {
 		steps = 1_000_000
 	}

@@ -2,4 +2,4 @@
 
 package peerbook
 
-const floodClaims = 1500 // the race detector makes each ten times slower
+const floodClaims = 800 // the race detector makes each ten times slower
