@@ -99,6 +99,7 @@ type Connection struct {
 	Inbound   bool
 	Opened    time.Time
 	Streams   int
+	Ours      int  // streams that we opened: somebody here wants them
 	Client    bool // a wallet, not a node
 	Seed      bool
 	Protected bool // never closed by us

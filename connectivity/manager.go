@@ -42,6 +42,7 @@ type Manager struct {
 	round   round
 	dials   map[peer.ID]*dial
 	link    link
+	rotated time.Time
 	renew   time.Time // of the next refresh
 }
 
@@ -213,6 +214,7 @@ func (m *Manager) refresh(now time.Time) {
 	m.renew = now.Add(m.cfg.Refresh)
 	m.round.topUp = true
 	m.releaseSeeds(now)
+	m.rotate(now)
 	m.reap(now, false, m.cfg.Reap.Outbound)
 	m.reap(now, true, m.cfg.Reap.Inbound)
 	for _, c := range m.pool.list() {

@@ -319,3 +319,41 @@ func TestClose(t *testing.T) {
 	})
 	inWorld(t, 1, Config{}, func(w *world) { w.start() })
 }
+
+// TestRotation: a full pool gives up a connection from time to time, but none that is wanted, and no anchor.
+func TestRotation(t *testing.T) {
+	inWorld(t, 40, Config{}, func(w *world) {
+		w.start(w.ids[0])
+		w.pass(15 * time.Minute)
+		before := w.outbound()
+		w.mu.Lock()
+		anchors := w.anchors
+		w.mu.Unlock()
+		w.pass(2 * time.Hour)
+		after := w.outbound()
+		gone := 0
+		for _, id := range before {
+			if !slices.Contains(after, id) {
+				gone++
+			}
+		}
+		if gone < 3 || !w.connected(w.ids[0]) {
+			w.t.Errorf("%d were given up, the one under Hold is connected: %v", gone, w.connected(w.ids[0]))
+		}
+		for _, a := range anchors {
+			if !slices.Contains(after, a.Peer) {
+				w.t.Errorf("the anchor %s was given up", a.Peer)
+			}
+		}
+		w.mu.Lock()
+		for i := range w.conns {
+			w.conns[i].Ours = 1
+		}
+		w.mu.Unlock()
+		before = w.outbound()
+		w.pass(time.Hour)
+		if after := w.outbound(); !slices.Equal(before, after) {
+			w.t.Errorf("in use %v, left %v", before, after)
+		}
+	})
+}

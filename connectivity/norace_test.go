@@ -2,5 +2,8 @@
 
 package connectivity
 
-// simSeeds is how many seeds of the simulation are run.
-const simSeeds = 200
+// How many seeds of the simulations are run.
+const (
+	simSeeds     = 200
+	eclipseSeeds = 1
+)

@@ -141,6 +141,29 @@ func (m *Manager) reap(now time.Time, inbound bool, limit int) {
 	}
 }
 
+// rotateEvery is how often a full pool gives up one of its connections for another, so that whoever got in early and never leaves does
+// not have its place for ever: our choice.
+const rotateEvery = 10 * time.Minute
+
+// rotate closes one connection of a full pool that is not an anchor and on which we opened no stream.
+func (m *Manager) rotate(now time.Time) {
+	if m.pool.outbound() < m.cfg.Pool || now.Sub(m.rotated) < rotateEvery {
+		return
+	}
+	spared := m.anchors()
+	var out []*member
+	for _, c := range m.pool.list() {
+		anchor := slices.ContainsFunc(spared, func(a Connection) bool { return a.ID == c.ID })
+		if !c.Inbound && !c.Client && c.Ours == 0 && !anchor && !m.needed(c) && now.Sub(c.Opened) >= rotateEvery {
+			out = append(out, c)
+		}
+	}
+	if len(out) > 0 {
+		m.rotated = now
+		m.shut(out[m.rng.IntN(len(out))])
+	}
+}
+
 // releaseSeeds closes connections to seeds, which everybody dials, once the pool is full without them.
 func (m *Manager) releaseSeeds(now time.Time) {
 	for _, c := range m.pool.list() {

@@ -2,5 +2,8 @@
 
 package connectivity
 
-// simSeeds is how many seeds of the simulation are run: the race detector takes its time.
-const simSeeds = 25
+// How many seeds of the simulations are run: the race detector takes its time.
+const (
+	simSeeds     = 25
+	eclipseSeeds = 0
+)

@@ -167,6 +167,11 @@ func (l *links) Connections() (out []connectivity.Connection) {
 			Streams:   len(c.GetStreams()),
 			Protected: l.n.Host.ConnManager().IsProtected(c.RemotePeer(), ""),
 		}
+		for _, s := range c.GetStreams() {
+			if s.Stat().Direction == network.DirOutbound {
+				info.Ours++
+			}
+		}
 		if s, ok := sessionOf(c); ok {
 			info.Client = s.Claim.Features == identityproto.FeatureClient
 		}
