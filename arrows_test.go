@@ -43,6 +43,7 @@ var arrows = map[string]string{
 	// level 2: the host, and what works on any go-libp2p host
 	".":              "memnet dialect wiremode tariproto identityproto tarikey torsocks",
 	"messagingproto": "tariproto tarikey",
+	"pipeline":       "messagingproto internal/prost",
 	"rpc":            "internal/prost",
 	"peerbook":       "tarikey identityproto",
 	"seeds":          ".",
