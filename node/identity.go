@@ -157,12 +157,8 @@ func (s *signatureField) parse() (*identityproto.Signature, error) {
 
 // Encode gives the text of the identity file, signing it first if it has no signature. The result holds the secret key.
 func (id *Identity) Encode(now time.Time) ([]byte, error) {
-	if id.Signature == nil {
-		claim := id.claim()
-		if err := claim.Sign(id.Key, now); err != nil {
-			return nil, fmt.Errorf("node: identity file: %w", err)
-		}
-		id.Signature = claim.Signature
+	if err := id.sign(now); err != nil {
+		return nil, err
 	}
 	file := identityFile{
 		NodeID:    id.Key.Public().NodeID().String(),
@@ -170,13 +166,11 @@ func (id *Identity) Encode(now time.Time) ([]byte, error) {
 		Features:  featuresField{Features: id.Features},
 		SecretKey: hex.EncodeToString(id.Key.Bytes()),
 		Addresses: []string{},
-		Signature: &signatureField{Version: id.Signature.Version, UpdatedAt: id.Signature.UpdatedAt.UTC().Format(time.RFC3339Nano)},
+		Signature: newSignatureField(id.Signature),
 	}
 	for _, addr := range id.Addresses {
 		file.Addresses = append(file.Addresses, addr.String())
 	}
-	file.Signature.Signature.PublicNonce = id.Signature.Nonce.String()
-	file.Signature.Signature.Signature = hex.EncodeToString(id.Signature.S[:])
 
 	out := bytes.NewBufferString(identityComment)
 	body, err := json.Marshal(file)
@@ -185,6 +179,19 @@ func (id *Identity) Encode(now time.Time) ([]byte, error) {
 	}
 	out.Write(body)
 	return out.Bytes(), nil
+}
+
+// sign signs the identity if it is not signed yet.
+func (id *Identity) sign(now time.Time) error {
+	if id.Signature != nil {
+		return nil
+	}
+	claim := id.claim()
+	if err := claim.Sign(id.Key, now); err != nil {
+		return fmt.Errorf("node: identity file: %w", err)
+	}
+	id.Signature = claim.Signature
+	return nil
 }
 
 // claim is what the signature of the file covers; protocols and user agent are not part of it.

@@ -41,18 +41,11 @@ func (e *CorruptIdentityError) Unwrap() error { return e.Err }
 // user, a symbolic link and anything that is no plain file (*PermissionError). A file without an identity in it gives
 // *CorruptIdentityError, a missing one fs.ErrNotExist.
 func LoadIdentity(path string) (*Identity, error) {
-	f, err := openNoFollow(path)
+	f, err := OpenPrivate(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("node: identity file: %w", err)
-	}
-	if err := checkPrivate(path, info); err != nil {
-		return nil, err
-	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxIdentityFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("node: identity file: %w", err)
@@ -62,6 +55,25 @@ func LoadIdentity(path string) (*Identity, error) {
 		return nil, &CorruptIdentityError{Path: path, Err: err}
 	}
 	return id, nil
+}
+
+// OpenPrivate opens a file that holds a secret. It refuses a file that group or world can read, a file of another user, a
+// symbolic link and anything that is no plain file (*PermissionError); a missing one is fs.ErrNotExist.
+func OpenPrivate(path string) (*os.File, error) {
+	f, err := openNoFollow(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("node: identity file: %w", err)
+	}
+	if err := checkPrivate(path, info); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // LoadOrCreateIdentity reads the identity at path, or makes one on first use. A file that holds no identity is set aside
@@ -82,12 +94,17 @@ func LoadOrCreateIdentity(path string, now time.Time) (id *Identity, setAside st
 	if id, err = NewIdentity(); err != nil {
 		return nil, setAside, err
 	}
+	return id, setAside, id.SaveNew(path, now)
+}
+
+// SaveNew writes the identity to path as Save does, but where nothing is yet: else the error is fs.ErrExist.
+func (id *Identity) SaveNew(path string, now time.Time) error {
 	text, err := id.Encode(now)
 	if err != nil {
-		return nil, setAside, err
+		return err
 	}
-	// Link, unlike rename, fails if somebody put a file there meanwhile.
-	return id, setAside, writePrivate(path, text, func(tmp string) error {
+	return writePrivate(path, text, func(tmp string) error {
+		// Link, unlike rename, fails if somebody put a file there meanwhile.
 		if err := os.Link(tmp, path); err != nil {
 			return err
 		}
@@ -133,8 +150,17 @@ func writePrivate(path string, text []byte, publish func(tmp string) error) (err
 	return syncDir(filepath.Dir(path))
 }
 
-// moveAside gives the file at path the first free name of its kind. Link fails on a name that is taken.
+// moveAside gives the file at path the first free name of its kind.
 func moveAside(path string, now time.Time) (string, error) {
+	bak, err := linkAside(path, now)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	return bak, err
+}
+
+// linkAside gives the file at path another name, the first free one of its kind. Link fails on a name that is taken.
+func linkAside(path string, now time.Time) (string, error) {
 	for n := range 1000 {
 		bak := fmt.Sprintf("%s.%d.bak", path, now.Unix())
 		if n > 0 {
@@ -143,9 +169,6 @@ func moveAside(path string, now time.Time) (string, error) {
 		err := os.Link(path, bak)
 		if errors.Is(err, fs.ErrExist) {
 			continue
-		}
-		if err == nil {
-			err = os.Remove(path)
 		}
 		if err != nil {
 			return "", fmt.Errorf("node: setting the identity file aside: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -89,15 +88,9 @@ func (n *Node) addresses() []string {
 
 // IdentityInfo tells who the node is, without its secret.
 func (n *Node) IdentityInfo() IdentityInfo {
-	key := n.Identity.Key.Public()
-	return IdentityInfo{
-		PublicKey: key.String(),
-		NodeID:    key.NodeID().String(),
-		PeerID:    key.PeerID().String(),
-		Features:  n.Identity.Features.String(),
-		Addresses: texts(n.public()),
-		File:      filepath.Join(n.config.DataDir, identityName),
-	}
+	info := n.Identity.Describe(IdentityFile(n.config.DataDir))
+	info.Addresses = texts(n.public())
+	return info
 }
 
 // ListPeers lists the peer book.

@@ -20,20 +20,22 @@ func (a *app) identityCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.show(id, func() {
-					a.out.printf("public key  %s\n", id.PublicKey)
-					a.out.printf("node id     %s\n", id.NodeID)
-					a.out.printf("peer id     %s\n", id.PeerID)
-					a.out.printf("features    %s\n", id.Features)
-					a.out.printf("addresses   %s\n", none(strings.Join(id.Addresses, " ")))
-					a.out.printf("file        %s\n", id.File)
-				})
+				return a.show(id, func() { a.printIdentity(id) })
 			})
 		},
 	}
 	a.options.folderFlags(show)
-	identity.AddCommand(show)
+	identity.AddCommand(show, a.identityNewCommand(), a.identityImportCommand(), a.identityExportCommand())
 	return identity
+}
+
+func (a *app) printIdentity(id node.IdentityInfo) {
+	a.out.printf("public key  %s\n", id.PublicKey)
+	a.out.printf("node id     %s\n", id.NodeID)
+	a.out.printf("peer id     %s\n", id.PeerID)
+	a.out.printf("features    %s\n", id.Features)
+	a.out.printf("addresses   %s\n", none(strings.Join(id.Addresses, " ")))
+	a.out.printf("file        %s\n", id.File)
 }
 
 // needsSubcommand makes "tari-libp2p identity" alone, or with a word that is no command, a usage error.
