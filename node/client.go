@@ -136,32 +136,68 @@ func (c *Client) Unban(ctx context.Context, peer string) (Unbanned, error) {
 	return call[Unbanned](ctx, c, http.MethodDelete, "/v1/bans", url.Values{"peer": {peer}}, nil)
 }
 
-// call makes one request. A failure that the node reports is a *Failure.
+// ExportPeers writes the whole peer book to w, as peerbook.Export does.
+func (c *Client) ExportPeers(ctx context.Context, format peerbook.Format, w io.Writer) error {
+	answer, err := request(ctx, c, http.MethodGet, "/v1/book", url.Values{"format": {string(format)}}, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if _, err := io.Copy(w, answer); err != nil {
+		return fmt.Errorf("node: export: %w", err)
+	}
+	return nil
+}
+
+// ImportPeers takes peers from what ExportPeers wrote, as peerbook.Import does.
+func (c *Client) ImportPeers(ctx context.Context, format peerbook.Format, from io.Reader) (done Imported, err error) {
+	answer, err := request(ctx, c, http.MethodPost, "/v1/book", url.Values{"format": {string(format)}}, from)
+	if err != nil {
+		return done, err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(answer).Decode(&done); err != nil {
+		return done, fmt.Errorf("node: control: answer: %w", err)
+	}
+	return done, nil
+}
+
+// call makes one request and reads the answer.
 func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body []byte) (answer T, err error) {
-	target := url.URL{Scheme: "http", Host: "node", Path: path, RawQuery: query.Encode()}
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	raw, err := request(ctx, c, method, path, query, bytes.NewReader(body))
 	if err != nil {
 		return answer, err
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		if ctx.Err() != nil {
-			return answer, fmt.Errorf("node: control: %w", ctx.Err())
-		}
-		return answer, fmt.Errorf("node: control: %w", errors.Unwrap(err))
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		failure := new(Failure)
-		if json.NewDecoder(response.Body).Decode(failure) != nil || failure.Text == "" {
-			return answer, fmt.Errorf("node: control: %s", response.Status)
-		}
-		return answer, failure
-	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	defer raw.Close()
+	if err := json.NewDecoder(raw).Decode(&answer); err != nil {
 		return answer, fmt.Errorf("node: control: answer: %w", err)
 	}
 	return answer, nil
+}
+
+// request makes one request. A failure that the node reports is a *Failure.
+func request(ctx context.Context, c *Client, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+	target := url.URL{Scheme: "http", Host: "node", Path: path, RawQuery: query.Encode()}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("node: control: %w", ctx.Err())
+		}
+		return nil, fmt.Errorf("node: control: %w", errors.Unwrap(err))
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	failure := new(Failure)
+	if json.NewDecoder(response.Body).Decode(failure) != nil || failure.Text == "" {
+		return nil, fmt.Errorf("node: control: %s", response.Status)
+	}
+	return nil, failure
 }
 
 // direct serves requests in this process, so that a folder without a running node gives the same answers.

@@ -112,6 +112,8 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/bans                → BanList
 //	POST /v1/bans?peer=P&seconds=N&reason=TEXT → Banned     N = 0: forever
 //	DELETE /v1/bans?peer=P       → Unbanned
+//	GET  /v1/book?format=F       → the whole peer book, F = json or csv
+//	POST /v1/book?format=F  body → Imported       what GET gave
 //
 // P is also a key, a node id or the beginning of one, but where a peer is added.
 // An error is a Failure in JSON, with an HTTP status to match.
@@ -150,6 +152,10 @@ func controlHandler(n *Node) http.Handler {
 	})
 	handle(mux, "DELETE /v1/bans", func(r *http.Request) (any, error) {
 		return n.Unban(r.Context(), r.URL.Query().Get("peer"))
+	})
+	mux.HandleFunc("GET /v1/book", func(w http.ResponseWriter, r *http.Request) { n.serveExport(w, r) })
+	handle(mux, "POST /v1/book", func(r *http.Request) (any, error) {
+		return n.importPeers(peerbook.Format(r.URL.Query().Get("format")), r.Body)
 	})
 	return mux
 }

@@ -52,7 +52,7 @@ func (a *app) peersCommand() *cobra.Command {
 	}
 	a.options.folderFlags(list)
 	a.options.folderFlags(add)
-	peers.AddCommand(list, add, a.peersGetCommand(), a.peersRmCommand(), a.peersBannedCommand())
+	peers.AddCommand(list, add, a.peersGetCommand(), a.peersRmCommand(), a.peersBannedCommand(), a.peersExportCommand(), a.peersImportCommand())
 	return peers
 }
 

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tari-libp2p/tari-libp2p/node"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+)
+
+func (a *app) peersExportCommand() *cobra.Command {
+	var csv bool
+	c := &cobra.Command{
+		Use:   "export [FILE]",
+		Short: "Write the whole peer book to standard output or a new file",
+		Long: "Write the whole peer book, bans included: as JSON, an object a line, which \"peers import\" reads without loss,\n" +
+			"or with --csv as a table for people. A file that is there already is not overwritten.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format := peerbook.JSON
+			if csv {
+				format = peerbook.CSV
+			}
+			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
+				if len(args) == 0 || args[0] == "-" {
+					return c.ExportPeers(cmd.Context(), format, a.out)
+				}
+				return newFile(args[0], func(w io.Writer) error { return c.ExportPeers(cmd.Context(), format, w) })
+			})
+		},
+	}
+	a.options.folderFlags(c)
+	c.Flags().BoolVar(&csv, "csv", false, "as a table")
+	return c
+}
+
+// newFile writes a file that is there whole, or not at all.
+func newFile(name string, write func(io.Writer) error) (err error) {
+	if _, err := os.Lstat(name); err == nil {
+		return usagef("%s is there already and is not overwritten", quote(name))
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	if err := os.Link(f.Name(), name); err != nil { // unlike Rename it never replaces
+		return notReplaced(name, err)
+	}
+	return nil
+}
+
+func (a *app) peersImportCommand() *cobra.Command {
+	var csv bool
+	c := &cobra.Command{
+		Use:   "import FILE|-",
+		Short: "Take peers and bans from an export into the book",
+		Long: "Take peers and bans from what \"peers export\" wrote into the book. What is known is joined. Lines that make no\n" +
+			"sense change nothing and are reported. Import only what you trust: it says who is a seed and who is banned.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from := a.stdin
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return usageError{err}
+				}
+				defer f.Close()
+				from = f
+			}
+			format := peerbook.JSON
+			if csv || strings.HasSuffix(args[0], ".csv") {
+				format = peerbook.CSV
+			}
+			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
+				done, err := c.ImportPeers(cmd.Context(), format, from)
+				if err != nil {
+					return err
+				}
+				err = a.show(done, func() {
+					for _, bad := range done.Errors {
+						a.out.printf("line %d: %s\n", bad.Line, bad.Error)
+					}
+					a.out.printf("%d new, %d known, %d lines that were not taken\n", done.Added, done.Merged, done.Bad)
+				})
+				if err == nil && done.Bad > 0 && done.Added+done.Merged == 0 {
+					err = reported{&node.Failure{Kind: node.FailUsage, Text: "nothing was taken"}}
+				}
+				return err
+			})
+		},
+	}
+	a.options.folderFlags(c)
+	c.Flags().BoolVar(&csv, "csv", false, "the file is a table; so is one whose name ends in .csv")
+	return c
+}
