@@ -46,7 +46,7 @@ var arrows = map[string]string{
 	"pipeline":       "messagingproto internal/prost",
 	"rpc":            "internal/prost",
 	"peerbook":       "tarikey identityproto",
-	"seeds":          ".",
+	"seeds":          ". identityproto",
 
 	// policy: how many connections, to whom
 	"connectivity": "",

@@ -65,11 +65,14 @@ type chain struct {
 // secure asks for records of a name and returns them if they are proven. That
 // there are none is never proven, and so an error.
 func (c *chain) secure(ctx context.Context, name string, kind uint16) ([]dns.RR, error) {
+	name = dns.CanonicalName(name)
 	answer, err := c.ask(ctx, name, kind)
+	if errors.Is(err, ErrNoName) {
+		return nil, bogus("%s is said not to exist", name) // by whoever likes: the next server may know better
+	}
 	if err != nil {
 		return nil, err
 	}
-	name = dns.CanonicalName(name)
 	set, signatures := split(answer, name, kind)
 	if len(set) == 0 {
 		return nil, bogus("%s has no %s records of its own", name, dns.TypeToString[kind])
@@ -139,6 +142,9 @@ func (c *chain) zone(ctx context.Context, zone string) ([]*dns.DNSKEY, error) {
 		return nil, err
 	}
 	answer, err := c.ask(ctx, zone, dns.TypeDNSKEY)
+	if errors.Is(err, ErrNoName) {
+		return nil, bogus("zone %s is said not to exist", zone)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ const maxFile = 8 << 20
 // lines and lines that begin with # being nothing; or a JSON array of such
 // strings. Quotes and a comma around a line are allowed, so that the list of a
 // Tari node's configuration can be pasted. Lines that are no peers are in
-// Source.Bad with their numbers. The error is that the whole cannot be read.
+// Source.Bad with their numbers. Internal addresses count: the file is ours. The error is that the whole cannot be read.
 func Read(r io.Reader, name string) (Source, error) {
 	s := Source{Name: name}
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
@@ -30,7 +30,7 @@ func Read(r io.Reader, name string) (Source, error) {
 	if trimmed := bytes.TrimSpace(text); bytes.HasPrefix(trimmed, []byte{'['}) {
 		var list []string
 		if json.Unmarshal(trimmed, &list) == nil {
-			s.take(list)
+			s.take(list, true)
 			return s, nil
 		}
 	}
@@ -46,7 +46,7 @@ func Read(r io.Reader, name string) (Source, error) {
 			s.Dropped++
 			continue
 		}
-		s.add(number, line)
+		s.add(number, line, true)
 	}
 	if err := lines.Err(); err != nil {
 		return s, errors.New("seeds: the file has a line of more than 64 KiB")

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
 )
 
 // DefaultTimeout is how long one server has for all that is asked about one
@@ -36,6 +40,8 @@ type Config struct {
 	// is asked for "udp" first, and for "tcp" if that fails. The system's
 	// resolver is not used with it.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	AllowTestAddresses bool // internal addresses count too: whoever answers by DNS must not make us dial into our own network
 
 	Roots   *x509.CertPool // who vouches for the names of TLS servers; nil: the system's
 	Timeout time.Duration  // 0: DefaultTimeout
@@ -73,6 +79,10 @@ func (r *Report) Peers() []tari.Address {
 	}
 	return out
 }
+
+// ErrInternal is a record of a name that has nothing but addresses inside some
+// network, or of no use.
+var ErrInternal = errors.New("no address that is reachable from everywhere")
 
 // RecordError is a record or line that is no peer. It does not repeat it.
 type RecordError struct {
@@ -139,7 +149,7 @@ func lookup(ctx context.Context, cfg *Config, anchors []anchor, name string) Sou
 		cancel()
 		if err == nil {
 			s.Server = server.String()
-			s.take(texts)
+			s.take(texts, cfg.AllowTestAddresses)
 			break
 		}
 		s.Failed = append(s.Failed, &ServerError{server, err})
@@ -152,7 +162,7 @@ func lookup(ctx context.Context, cfg *Config, anchors []anchor, name string) Sou
 }
 
 // take sorts records into peers and others. Empty ones are none.
-func (s *Source) take(texts []string) {
+func (s *Source) take(texts []string, internal bool) {
 	for i, text := range texts {
 		if text == "" {
 			continue
@@ -161,14 +171,21 @@ func (s *Source) take(texts []string) {
 			s.Dropped = len(texts) - i
 			return
 		}
-		s.add(i+1, text)
+		s.add(i+1, text, internal)
 	}
 }
 
-func (s *Source) add(number int, text string) {
+// add takes one record; of its addresses the internal ones only if they count.
+func (s *Source) add(number int, text string, internal bool) {
 	p, err := tari.ParseAddress(text)
 	if err == nil && len(p.Addrs) == 0 {
 		err = errors.New("a seed needs an address")
+	}
+	if err == nil && !internal {
+		p.Addrs = slices.DeleteFunc(p.Addrs, func(a ma.Multiaddr) bool { return !identityproto.Usable(a, false) })
+		if len(p.Addrs) == 0 {
+			err = ErrInternal
+		}
 	}
 	if err != nil {
 		s.Bad = append(s.Bad, &RecordError{number, err})

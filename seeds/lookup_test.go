@@ -18,7 +18,7 @@ const (
 	name = "seeds.example.test."
 	key1 = "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76"
 	key2 = "6a493210f7499cd17fecb510ae0cea23a110e8d5b901f8acadd3095c73a3b919"
-	seed = key1 + "::/ip4/1.2.3.4/tcp/18189::/ip6/2001:db8::1/tcp/18189"
+	seed = key1 + "::/ip4/1.2.3.4/tcp/18189::/ip6/2600::1/tcp/18189"
 )
 
 func quoted(text string) string {
@@ -87,7 +87,7 @@ func TestALongAnswerComesByTCP(t *testing.T) {
 
 func TestTooManyRecords(t *testing.T) {
 	s := Source{}
-	s.take(slices.Repeat([]string{seed, "nobody"}, 5000))
+	s.take(slices.Repeat([]string{seed, "nobody"}, 5000), false)
 	if len(s.Peers)+len(s.Bad) != MaxRecords || s.Dropped != 10_000-MaxRecords {
 		t.Errorf("%d peers, %d bad, %d dropped", len(s.Peers), len(s.Bad), s.Dropped)
 	}

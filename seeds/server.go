@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -41,6 +43,16 @@ func ParseServer(s string) (Server, error) {
 		return Server{}, errors.New(`seeds: a name server is "system", IP, IP:PORT or IP:PORT/NAME`)
 	}
 	return Server{Addr: addr, TLS: name}, nil
+}
+
+// PublicServers are the servers by TLS that tari_p2p lists.
+func PublicServers() []Server {
+	var servers []Server
+	for _, text := range []string{"1.1.1.1:853/cloudflare-dns.com", "8.8.8.8:853/dns.google", "9.9.9.9:853/dns.quad9.net"} {
+		where, name, _ := strings.Cut(text, "/")
+		servers = append(servers, Server{Addr: netip.MustParseAddrPort(where), TLS: name})
+	}
+	return servers
 }
 
 // String is the form that ParseServer reads.
@@ -165,12 +177,12 @@ func (a *asker) exchange(ctx context.Context, network string, question *dns.Msg)
 		}
 		raw = secured
 	}
-	conn := &dns.Conn{Conn: raw, UDPSize: 1232}
+	if network == "udp" {
+		return exchangePackets(ctx, raw, question)
+	}
+	conn := &dns.Conn{Conn: raw}
 	if err := conn.WriteMsg(question); err != nil {
 		return nil, err
-	}
-	if network == "udp" {
-		return readPacket(raw, question.Id)
 	}
 	answer, err := conn.ReadMsg()
 	if err == nil && (answer.Id != question.Id || !answer.Response) {
@@ -179,18 +191,49 @@ func (a *asker) exchange(ctx context.Context, network string, question *dns.Msg)
 	return answer, err
 }
 
-// readPacket waits for the answer with an id. By UDP anybody can send us
-// anything: the true answer may still come after it.
-func readPacket(conn net.Conn, id uint16) (*dns.Msg, error) {
+// resendAfter is when a packet counts as lost, as tari_comms has it; the answer
+// to an earlier one counts too.
+const resendAfter = time.Second
+
+// exchangePackets sends a question, again and again, until ctx ends or its
+// answer comes. By UDP anybody can send us anything: what is no answer to the
+// question's id is passed over, as the true one may still come after it.
+func exchangePackets(ctx context.Context, conn net.Conn, question *dns.Msg) (*dns.Msg, error) {
+	sent, err := question.Pack()
+	if err != nil {
+		return nil, err
+	}
 	packet := make([]byte, dns.MaxMsgSize)
+	for ctx.Err() == nil {
+		if _, err := conn.Write(sent); err != nil {
+			return nil, err
+		}
+		conn.SetReadDeadline(time.Now().Add(resendAfter))
+		answer, err := readPacket(conn, packet, question.Id)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return answer, err
+		}
+	}
+	return nil, ctx.Err()
+}
+
+func readPacket(conn net.Conn, packet []byte, id uint16) (*dns.Msg, error) {
 	for {
 		n, err := conn.Read(packet)
 		if err != nil {
 			return nil, err
 		}
-		answer := new(dns.Msg)
-		if answer.Unpack(packet[:n]) == nil && answer.Id == id && answer.Response {
+		if answer, ok := parseAnswer(packet[:n], id); ok {
 			return answer, nil
 		}
 	}
+}
+
+// parseAnswer reads a packet that may be the answer with an id.
+func parseAnswer(packet []byte, id uint16) (*dns.Msg, bool) {
+	answer := new(dns.Msg)
+	if answer.Unpack(packet) != nil || answer.Id != id || !answer.Response {
+		return nil, false
+	}
+	return answer, true
 }
