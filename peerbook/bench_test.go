@@ -1,6 +1,9 @@
 package peerbook
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	r := full(b)
@@ -32,5 +35,49 @@ func BenchmarkClaimed(b *testing.B) {
 	c := claim(b, 1, 1_700_000_000, 1, 2, 3)
 	for b.Loop() {
 		must(b, book.Claimed(c, Meeting{}))
+	}
+}
+
+// fullBook has 50,000 peers of 5 addresses each.
+func fullBook(b *testing.B) *Book {
+	b.Helper()
+	book := openOn(b, newStore(), Config{})
+	for n := range defaultMaxPeers {
+		r := Record{Key: stranger(n).Public()}
+		for i := range 5 {
+			r.Addresses = append(r.Addresses, in(n%200+i, n)...)
+		}
+		must(b, book.Put(r))
+	}
+	return book
+}
+
+func BenchmarkCandidates(b *testing.B) {
+	book := fullBook(b)
+	for b.Loop() {
+		if len(book.Candidates(Wanted{Max: 30})) != 30 {
+			b.Fatal("too few")
+		}
+	}
+}
+
+func BenchmarkClosest(b *testing.B) {
+	book := fullBook(b)
+	to := key(1).NodeID()
+	for b.Loop() {
+		if len(book.Closest(to, 8, nil)) != 8 {
+			b.Fatal("too few")
+		}
+	}
+}
+
+func BenchmarkMakeRoom(b *testing.B) {
+	book := fullBook(b)
+	var all []*Record
+	for _, r := range book.peers {
+		all = append(all, r)
+	}
+	for b.Loop() {
+		dropOrder(slices.Clone(all))
 	}
 }

@@ -40,50 +40,71 @@ type Candidate struct {
 // whoever owns one network does not become all of our connections.
 func (b *Book) Candidates(w Wanted) []Candidate {
 	now := time.Now()
-	var all []Candidate
+	var all []ranked
 	for _, e := range b.entries() {
 		if e.Banned(now) || w.Keep != nil && !w.Keep(*e.Record) {
 			continue
 		}
-		if dial := w.addresses(e.Record, now); len(dial) > 0 {
-			all = append(all, Candidate{*e.Record, dial, dial[0].Quality(now)})
+		if quality := w.quality(e.Record, now); quality >= 0 {
+			all = append(all, ranked{e.Record, quality, rand.Uint32()})
 		}
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	slices.SortStableFunc(all, func(x, y Candidate) int { return cmp.Compare(y.Quality, x.Quality) })
-	return w.spread(all)
+	slices.SortFunc(all, func(x, y ranked) int { return cmp.Or(cmp.Compare(y.quality, x.quality), cmp.Compare(x.tie, y.tie)) })
+	return w.spread(all, now)
 }
 
-// addresses are those of a record to dial, the best first.
-func (w *Wanted) addresses(r *Record, now time.Time) []Address {
-	var out []Address
+// ranked is what of a book full of candidates is sorted.
+type ranked struct {
+	*Record
+	quality int
+	tie     uint32
+}
+
+// wants: the address is one to dial now.
+func (w *Wanted) wants(a Address, now time.Time) bool {
+	return (w.Waiting || !now.Before(a.RetryAt())) && (w.Dialable == nil || w.Dialable(a.Addr))
+}
+
+// quality is that of a record's best address to dial, below 0 if there is none.
+func (w *Wanted) quality(r *Record, now time.Time) int {
+	best := -1
 	for _, a := range r.Addresses {
-		if (w.Waiting || !now.Before(a.RetryAt())) && (w.Dialable == nil || w.Dialable(a.Addr)) {
-			out = append(out, a)
+		if q := a.Quality(now); q > best && w.wants(a, now) {
+			best = q
 		}
 	}
-	return sortAddresses(out, now)
+	return best
+}
+
+// candidate is a record as a Candidate, and the netgroups it needs room in.
+func (w *Wanted) candidate(r ranked, now time.Time) (c Candidate, groups []string) {
+	for _, a := range r.Addresses {
+		if !w.wants(a, now) {
+			continue
+		}
+		c.Dial = append(c.Dial, a)
+		if g := Netgroup(a.Addr); !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	c.Record, c.Dial, c.Quality = *r.Record, sortAddresses(c.Dial, now), r.quality
+	return c, groups
 }
 
 // spread takes from the front what there is room for.
-func (w *Wanted) spread(all []Candidate) []Candidate {
+func (w *Wanted) spread(all []ranked, now time.Time) []Candidate {
 	room := cmp.Or(w.PerNetgroup, MaxPerNetgroup)
 	used := map[string]int{}
 	for _, a := range w.Taken {
 		used[Netgroup(a)]++
 	}
 	var out []Candidate
-	for _, c := range all {
+	for _, r := range all {
 		if w.Max > 0 && len(out) == w.Max {
 			break
 		}
-		var groups []string
-		for _, a := range c.Dial {
-			if g := Netgroup(a.Addr); !slices.Contains(groups, g) {
-				groups = append(groups, g)
-			}
-		}
-		if room > 0 && slices.ContainsFunc(groups, func(g string) bool { return used[g] >= room }) {
+		c, groups := w.candidate(r, now)
+		if len(c.Dial) == 0 || room > 0 && slices.ContainsFunc(groups, func(g string) bool { return used[g] >= room }) {
 			continue
 		}
 		for _, g := range groups {

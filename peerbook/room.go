@@ -1,9 +1,9 @@
 package peerbook
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
@@ -66,13 +66,8 @@ func (b *Book) makeRoom(newcomer tarikey.PublicKey) {
 			candidates = append(candidates, r)
 		}
 	}
-	ranks := dropRanks(candidates)
-	slices.SortFunc(candidates, func(x, y *Record) int {
-		a, b := ranks[x], ranks[y]
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(b.crowd, a.crowd), compareAge(x, y))
-	})
-	for _, r := range candidates[:min(len(candidates), excess+b.cfg.MaxPeers/100)] {
-		b.drop(r)
+	for _, c := range dropOrder(candidates)[:min(len(candidates), excess+b.cfg.MaxPeers/100)] {
+		b.drop(c.Record)
 	}
 }
 
@@ -82,8 +77,9 @@ func (b *Book) safe(r *Record, now time.Time) bool {
 		b.cfg.Connected != nil && r.Removed.IsZero() && b.cfg.Connected(r.PeerID())
 }
 
-// dropRank is how early a record goes.
-type dropRank struct {
+// dropped is a record and how early it goes.
+type dropped struct {
+	*Record
 	class int // the lower ones first
 	crowd int // within a class the higher first: how many younger ones there are in its netgroup
 }
@@ -95,36 +91,37 @@ const (
 	dropReached
 )
 
-func dropRanks(records []*Record) map[*Record]dropRank {
-	ranks := make(map[*Record]dropRank, len(records))
-	groups := map[string][]*Record{}
-	for _, r := range records {
+// dropOrder sorts records by how early they go.
+func dropOrder(records []*Record) []dropped {
+	slices.SortFunc(records, compareAge)
+	order := make([]dropped, len(records))
+	crowds := map[string]int{}
+	for i, r := range slices.Backward(records) { // the youngest first
+		order[i].Record = r
 		switch {
 		case !r.Removed.IsZero():
-			ranks[r] = dropRank{class: dropRemoved}
+			order[i].class = dropRemoved
 		case len(r.Addresses) == 0:
-			ranks[r] = dropRank{class: dropEmpty}
+			order[i].class = dropEmpty
 		case r.Reached():
-			ranks[r] = dropRank{class: dropReached}
+			order[i].class = dropReached
 		default:
 			group := crowd(r)
-			groups[group] = append(groups[group], r)
+			order[i].class, order[i].crowd = dropUnreached, crowds[group]
+			crowds[group]++
 		}
 	}
-	for _, group := range groups {
-		slices.SortFunc(group, compareAge)
-		for i, r := range group {
-			ranks[r] = dropRank{class: dropUnreached, crowd: len(group) - 1 - i}
-		}
-	}
-	return ranks
+	slices.SortStableFunc(order, func(x, y dropped) int {
+		return cmp.Or(cmp.Compare(x.class, y.class), cmp.Compare(y.crowd, x.crowd))
+	})
+	return order
 }
 
 // crowd is whom a peer competes with for room. Onion addresses cost nothing,
 // so all of them are one crowd.
 func crowd(r *Record) string {
 	group := Netgroup(r.Addresses[0].Addr)
-	if kind, _, _ := bytes.Cut([]byte(group), []byte(":")); string(kind) == groupOnion {
+	if strings.HasPrefix(group, groupOnion+":") {
 		return groupOnion
 	}
 	return group
@@ -132,7 +129,7 @@ func crowd(r *Record) string {
 
 // compareAge orders by when we last met, and else by when we first heard.
 func compareAge(x, y *Record) int {
-	return cmp.Or(x.LastSeen.Compare(y.LastSeen), x.AddedAt.Compare(y.AddedAt), bytes.Compare(x.Key.Bytes(), y.Key.Bytes()))
+	return cmp.Or(x.LastSeen.Compare(y.LastSeen), x.AddedAt.Compare(y.AddedAt))
 }
 
 // set puts a record into the index. b.mu is held.
