@@ -117,6 +117,37 @@ func (c *Client) Send(ctx context.Context, peer string, message []byte) (Sent, e
 	return call[Sent](ctx, c, http.MethodPost, "/v1/send", url.Values{"peer": {peer}}, message)
 }
 
+// Dial connects to a peer, named as CheckPeer has it, of which an address must be known.
+func (c *Client) Dial(ctx context.Context, peer string) (Dialed, error) {
+	return call[Dialed](ctx, c, http.MethodPost, "/v1/dial", url.Values{"peer": {peer}}, nil)
+}
+
+// Watch calls f with each event of the running node from now on, until ctx or the node ends; that is no error if it was the
+// node. An open folder has no events: the error says that no node runs.
+func (c *Client) Watch(ctx context.Context, f func(Event)) error {
+	if c.node != nil {
+		return fail(FailUnreachable, errors.New("node: no node runs in this data folder"))
+	}
+	events, err := request(ctx, c, http.MethodGet, "/v1/events", nil, nil)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	in := json.NewDecoder(events)
+	for {
+		var e Event
+		switch err := in.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("node: control: %w", err)
+		}
+		f(e)
+	}
+}
+
 // Bans lists the bans that hold.
 func (c *Client) Bans(ctx context.Context) (BanList, error) {
 	return call[BanList](ctx, c, http.MethodGet, "/v1/bans", nil, nil)

@@ -109,6 +109,8 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/peer?peer=P         → PeerDetail
 //	DELETE /v1/peers?peer=P      → Removed
 //	POST /v1/send?peer=P  body   → Sent           the message, at most 8 MiB
+//	POST /v1/dial?peer=P         → Dialed
+//	GET  /v1/events              → an Event a line, as they come
 //	GET  /v1/bans                → BanList
 //	POST /v1/bans?peer=P&seconds=N&reason=TEXT → Banned     N = 0: forever
 //	DELETE /v1/bans?peer=P       → Unbanned
@@ -141,6 +143,10 @@ func controlHandler(n *Node) http.Handler {
 		}
 		return n.Send(r.Context(), r.URL.Query().Get("peer"), message)
 	})
+	handle(mux, "POST /v1/dial", func(r *http.Request) (any, error) {
+		return n.Dial(r.Context(), r.URL.Query().Get("peer"))
+	})
+	mux.HandleFunc("GET /v1/events", n.serveEvents)
 	handle(mux, "GET /v1/bans", func(r *http.Request) (any, error) { return n.ListBans(r.Context()) })
 	handle(mux, "POST /v1/bans", func(r *http.Request) (any, error) {
 		q := r.URL.Query()

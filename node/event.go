@@ -23,6 +23,7 @@ const (
 	EventRefusals       EventKind = "refusals"        // Refused: how many inbound connections the last minute's limits refused
 	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something
 	EventTor            EventKind = "tor"             // Address of the onion service; Error while Tor does not have it
+	EventMissed         EventKind = "missed"          // Missed: a watcher was too slow for that many events
 	EventIdentityBackup EventKind = "identity_backup" // Path: a file that held no identity was set aside
 )
 
@@ -45,5 +46,6 @@ type Event struct {
 	Path      string        `json:"path,omitempty"`
 	State     string        `json:"state,omitempty"` // initializing, offline, degraded or online
 	Nodes     *int          `json:"nodes,omitempty"` // that we are connected to
+	Missed    int           `json:"missed,omitempty"`
 	Error     string        `json:"error,omitempty"`
 }

@@ -14,6 +14,7 @@ import (
 
 func (n *Node) emit(e Event) {
 	e.Time = time.Now().UTC()
+	n.watchers.tell(e)
 	n.config.OnEvent(e)
 }
 

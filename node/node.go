@@ -53,18 +53,19 @@ type Node struct {
 
 	Connectivity *connectivity.Manager // nil in an open folder and on an Errand
 
-	config  Config
-	started time.Time
-	up      atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
-	tor     *torService               // nil without an onion service
-	reach   *reacher                  // nil in an open folder
-	control *controlServer
-	links   *links
-	running context.Context    // of tasks
-	cancel  context.CancelFunc // ends tasks; nil before there are any
-	tasks   sync.WaitGroup
-	closing sync.Once
-	closed  error // what Close returned
+	config   Config
+	started  time.Time
+	up       atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
+	tor      *torService               // nil without an onion service
+	reach    *reacher                  // nil in an open folder
+	control  *controlServer
+	watchers watchers
+	links    *links
+	running  context.Context    // of tasks
+	cancel   context.CancelFunc // ends tasks; nil before there are any
+	tasks    sync.WaitGroup
+	closing  sync.Once
+	closed   error // what Close returned
 }
 
 // Open opens the data folder of cfg without starting a node: the peer book and the identity, which is made on first
@@ -128,6 +129,7 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var errs []error
+	n.watchers.close()
 	if n.control != nil {
 		errs = append(errs, n.control.Close())
 	}

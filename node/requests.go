@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/connectivity"
@@ -61,7 +62,8 @@ func connectionInfo(c network.Conn) ConnectionInfo {
 		Streams:   len(c.GetStreams()),
 	}
 	if s, ok := sessionOf(c); ok {
-		info.Dialect, info.UserAgent = s.Dialect.String(), s.Claim.UserAgent
+		info.Dialect, info.UserAgent, info.Features = s.Dialect.String(), s.Claim.UserAgent, s.Claim.Features.String()
+		info.NodeID = s.Remote.NodeID().String()
 	}
 	return info
 }
@@ -173,6 +175,32 @@ func (n *Node) Send(ctx context.Context, text string, message []byte) (Sent, err
 		return Sent{}, err
 	}
 	return Sent{Peer: p.Key.String(), Bytes: len(message), ElapsedMS: time.Since(began).Milliseconds()}, nil
+}
+
+// Dial connects to a peer, named as CheckPeer has it, of which an address must be known.
+func (n *Node) Dial(ctx context.Context, text string) (Dialed, error) {
+	if n.Host == nil {
+		return Dialed{}, errors.New("node: nothing runs that could dial")
+	}
+	p, err := n.another(text)
+	if err != nil {
+		return Dialed{}, err
+	}
+	id := p.Key.PeerID()
+	answer := Dialed{Peer: p.Key.String(), NodeID: p.Key.NodeID().String(), Already: n.connected(id)}
+	began := time.Now()
+	n.remember(p)
+	if err := n.Host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
+		return Dialed{}, err
+	}
+	answer.ElapsedMS = time.Since(began).Milliseconds()
+	for _, c := range n.Host.Network().ConnsToPeer(id) {
+		if !c.IsClosed() {
+			info := connectionInfo(c)
+			answer.Address, answer.Dialect, answer.UserAgent = info.Address, info.Dialect, info.UserAgent
+		}
+	}
+	return answer, nil
 }
 
 func parsePeer(text string) (tari.Address, error) {

@@ -34,10 +34,12 @@ type ConnectivityInfo struct {
 // ConnectionInfo is one connection of a running node.
 type ConnectionInfo struct {
 	Peer      string `json:"peer"` // public key
+	NodeID    string `json:"node_id"`
 	Address   string `json:"address"`
 	Direction string `json:"direction"`
 	Dialect   string `json:"dialect"`
 	UserAgent string `json:"user_agent"`
+	Features  string `json:"features"`
 	AgeSec    int64  `json:"age_seconds"`
 	Streams   int    `json:"streams"`
 }
@@ -131,6 +133,17 @@ type Unbanned struct {
 // BanList is all bans that hold.
 type BanList struct {
 	Bans []Banned `json:"bans"`
+}
+
+// Dialed is a connection that was asked for.
+type Dialed struct {
+	Peer      string `json:"peer"`
+	NodeID    string `json:"node_id"`
+	Address   string `json:"address"`
+	Dialect   string `json:"dialect"`
+	UserAgent string `json:"user_agent"`
+	Already   bool   `json:"already"` // it was there before
+	ElapsedMS int64  `json:"elapsed_ms"`
 }
 
 // Sent says that a message was written to the peer's connection.
