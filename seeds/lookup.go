@@ -107,6 +107,12 @@ func (e *ServerError) Error() string { return fmt.Sprintf("name server %s: %v", 
 // connection said…
 func (e *ServerError) Unwrap() error { return e.Err }
 
+// Check says whether Lookup takes the Config, without asking anybody.
+func (cfg Config) Check() error {
+	_, err := parseAnchors(cfg.Anchors)
+	return err
+}
+
 // Lookup asks for the seeds of all names. It always gives a report: what went
 // wrong stands in it. The error is only about cfg.
 func Lookup(ctx context.Context, cfg Config) (*Report, error) {

@@ -16,6 +16,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	o := &a.options
+	var start runSeeds
 	run := &cobra.Command{
 		Use:   "run",
 		Short: "Run a node until Ctrl-C",
@@ -34,14 +35,28 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			given, err := a.given(&start, log)
+			if err != nil {
+				return err
+			}
+			look, err := start.lookup(&cfg, log)
+			if err != nil {
+				return err
+			}
 			cfg.OnEvent = func(e node.Event) { a.event(log, e) }
 			n, err := node.Start(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
-			if err := n.ServeControl(); err != nil {
+			if err = n.ServeControl(); err == nil {
+				_, err = n.AddSeeds(given)
+			}
+			if err != nil {
 				n.Close()
 				return err
+			}
+			if len(look.Names) > 0 {
+				a.findSeedsFor(cmd.Context(), n, look, log)
 			}
 			<-cmd.Context().Done()
 			return closeInTime(n)
@@ -51,6 +66,7 @@ func (a *app) runCommand() *cobra.Command {
 	o.dialFlags(run)
 	o.torFlags(run)
 	o.limitFlags(run)
+	start.flags(run)
 	run.Flags().StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
 	run.Flags().StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
 	run.Flags().StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")

@@ -65,15 +65,34 @@ func (a *app) seedsCommand() *cobra.Command {
 	}
 	a.options.folderFlags(cmd)
 	a.options.socksFlag(cmd)
+	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringSliceVar(&o.names, "dns-seed", nil, "`name` to ask for (repeatable; default: those of the network, or none if there is a file)")
+	f.BoolVar(&a.options.allowTest, "allow-test-addresses", false, "take internal addresses (loopback, private) from names too; for test networks")
+	f.BoolVar(&o.add, "add", false, "put what was found into the peer book")
+	f.DurationVar(&o.timeout, "timeout", seeds.DefaultTimeout, "`time` that one server has for one name")
+	return cmd
+}
+
+// flags are the options of seeds and run.
+func (o *seedOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVar(&o.names, "dns-seed", nil, "`name` to ask for (repeatable; default: those of the network, or none if other seeds are given)")
 	f.StringArrayVar(&o.servers, "dns-server", nil, "name server, \"system\", `IP:PORT` or for DNS over TLS IP:PORT/NAME (repeatable: the next is asked if one fails)")
 	f.BoolVar(&o.dnssec, "dnssec", false, "take only what signatures prove, from the root's keys down; needs --dns-server")
 	f.StringArrayVar(&o.anchors, "trust-anchor", nil, "`DS` record to begin with in place of the root's (repeatable)")
 	f.StringArrayVar(&o.files, "seed-file", nil, "`file` of PUBKEY::ADDRESS lines, or a JSON array of them; - is standard input (repeatable)")
-	f.BoolVar(&o.add, "add", false, "put what was found into the peer book")
-	f.DurationVar(&o.timeout, "timeout", seeds.DefaultTimeout, "`time` that one server has for one name")
-	return cmd
+}
+
+// nameServers are those of --dns-server.
+func (o *seedOptions) nameServers() (servers []seeds.Server, err error) {
+	for _, text := range o.servers {
+		server, err := seeds.ParseServer(text)
+		if err != nil {
+			return nil, usagef("--dns-server %s: %w", quote(text), err)
+		}
+		servers = append(servers, server)
+	}
+	return servers, nil
 }
 
 // findSeeds asks all sources, reports, and adds.
@@ -113,7 +132,7 @@ func (a *app) findSeeds(cmd *cobra.Command, o *seedOptions) error {
 
 // seedConfig turns the options into a Lookup. Errors are usage errors.
 func (a *app) seedConfig(o *seedOptions) (seeds.Config, error) {
-	cfg := seeds.Config{Names: o.names, DNSSEC: o.dnssec, Anchors: o.anchors, Timeout: o.timeout}
+	cfg := seeds.Config{Names: o.names, DNSSEC: o.dnssec, Anchors: o.anchors, Timeout: o.timeout, AllowTestAddresses: a.options.allowTest}
 	network, err := networkByName(a.options.network)
 	if err != nil {
 		return cfg, err
@@ -123,12 +142,8 @@ func (a *app) seedConfig(o *seedOptions) (seeds.Config, error) {
 			return cfg, usagef("network %s has no names to ask for: give --dns-seed or --seed-file", network.Name)
 		}
 	}
-	for _, text := range o.servers {
-		server, err := seeds.ParseServer(text)
-		if err != nil {
-			return cfg, usagef("--dns-server %s: %w", quote(text), err)
-		}
-		cfg.Servers = append(cfg.Servers, server)
+	if cfg.Servers, err = o.nameServers(); err != nil {
+		return cfg, err
 	}
 	if (o.dnssec || a.options.tor.SOCKS != "") && len(o.servers) == 0 && len(cfg.Names) > 0 {
 		return cfg, usagef("--dnssec and --socks need --dns-server: the system's resolver shows no signatures and uses no proxy")

@@ -92,6 +92,9 @@ func startRun(t *testing.T, dir string, args ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	n := &running{t: t, lines: make(chan string, 1000), cancel: cancel, code: make(chan int, 1), errs: new(syncBuffer)}
+	if !slices.Contains(args, "--dns-seed") {
+		args = append(args, "--no-dns-seeds") // no test asks for the names of a real network
+	}
 	args = append([]string{"run", "--data-dir", dir, "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)
 	go func() {
 		n.code <- run(ctx, args, strings.NewReader(""), w, n.errs)
@@ -235,7 +238,7 @@ func TestFolder(t *testing.T) {
 	if st, err := os.Stat(filepath.Join(dir, "control.sock")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("control socket: %v, %v", st, err)
 	}
-	if r := command(t, "run", "--data-dir", dir, "--listen", "/ip4/127.0.0.1/tcp/0"); r.code != exitOther || !strings.Contains(r.err, "in use by another process") {
+	if r := command(t, "run", "--no-dns-seeds", "--data-dir", dir, "--listen", "/ip4/127.0.0.1/tcp/0"); r.code != exitOther || !strings.Contains(r.err, "in use by another process") {
 		t.Errorf("a second node in the folder: %+v", r)
 	}
 }

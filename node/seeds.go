@@ -1,0 +1,35 @@
+package node
+
+import (
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/torsocks"
+)
+
+// AddSeeds puts well-known nodes into the book, which never gives them up, and has a running node look at once whether it wants a
+// connection to them. Ourselves is none of them. It returns how many there were.
+func (n *Node) AddSeeds(found []tari.Address) (int, error) {
+	added := 0
+	for _, p := range found {
+		if p.Key == n.Identity.Key.Public() {
+			continue
+		}
+		if _, err := n.learn(p, true); err != nil {
+			return added, err
+		}
+		added++
+	}
+	if added > 0 && n.Connectivity != nil {
+		n.Connectivity.Changed()
+	}
+	return added, nil
+}
+
+// Proxy is what a node dials through that dials everything through Tor or another proxy; nil if it does not. Whoever asks the
+// network for something on the node's behalf, such as for names, must use it too.
+func (n *Node) Proxy() *torsocks.Dialer {
+	t := n.config.Tor
+	if !t.used() || t.Direct {
+		return nil
+	}
+	return &torsocks.Dialer{Proxy: t.SOCKS, Find: n.findSOCKS()}
+}
