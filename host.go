@@ -307,10 +307,13 @@ func (h *Host) Offence(p peer.ID, err error) {
 	if !errors.As(err, &offence) || offence.BanFor() <= 0 {
 		return
 	}
+	conns := h.swarm.ConnsToPeer(p) // not one that comes later, which the gater has let in
 	if h.hooks.OnOffence != nil {
 		h.hooks.OnOffence(p, offence.BanFor(), err)
 	}
-	_ = h.swarm.ClosePeer(p)
+	for _, c := range conns {
+		_ = c.Close()
+	}
 }
 
 // learned fills the peerstore from a claim, before the swarm announces the connection to anybody.
