@@ -239,10 +239,11 @@ func TestATamperedDialogue(t *testing.T) {
 	for _, n := range networks {
 		t.Run(n.Name, func(t *testing.T) {
 			var clean *tampered
+			var lasted time.Duration
 			synctest.Test(t, func(t *testing.T) {
 				v := start(t, n, key(t, 1))
 				messages(t, v)
-				clean, _ = attack(t, n, v, key(t, 2), nil)
+				clean, lasted = attack(t, n, v, key(t, 2), nil)
 				if failed, offences := v.look(); len(failed)+len(offences) > 0 {
 					t.Fatalf("the dialogue is not valid: %v, %v", failed, offences)
 				}
@@ -265,20 +266,21 @@ func TestATamperedDialogue(t *testing.T) {
 				part := edits[from:min(from+group, len(edits))]
 				t.Run(fmt.Sprint(from), func(t *testing.T) {
 					t.Parallel()
-					synctest.Test(t, func(t *testing.T) { attackAll(t, n, part) })
+					synctest.Test(t, func(t *testing.T) { attackAll(t, n, part, lasted) })
 				})
 			}
 		})
 	}
 }
 
-func attackAll(t *testing.T, n dialect.Network, edits []edit) {
+// attackAll holds a dialogue for each edit. The valid one lasted that long: a byte of it may be said late, and spoilt late.
+func attackAll(t *testing.T, n dialect.Network, edits []edit, lasted time.Duration) {
 	v := start(t, n, key(t, 1))
 	_, got := messages(t, v)
 	for _, e := range edits {
 		_, took := attack(t, n, v, key(t, 2), &e)
 		failed, offences := v.look()
-		limit := linkLimit
+		limit := lasted + linkLimit
 		if len(failed) > 0 {
 			limit = dialect.Budget + closeLimit
 		}
