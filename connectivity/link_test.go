@@ -38,8 +38,8 @@ func TestLink(t *testing.T) {
 			if s := w.m.Status(); s.State != Online || s.NoLink {
 				w.t.Errorf("away %v: %+v", away, s)
 			}
-			if len(w.noted) != 0 {
-				w.t.Errorf("away %v: held against %v", away, w.noted)
+			if n := w.notes(); n != 0 {
+				w.t.Errorf("away %v: %d held against peers", away, n)
 			}
 			if !slices.ContainsFunc(w.Connections(), func(c Connection) bool { return c.ID == local[0] }) {
 				w.t.Error("a connection within the machine was closed")
@@ -69,8 +69,8 @@ func TestFirstDialsFail(t *testing.T) {
 		w.noLink = false
 		w.mu.Unlock()
 		w.pass(4 * time.Second)
-		if got := len(w.outbound()); got < n || len(w.noted) != 0 {
-			w.t.Errorf("%d of %d connections, blamed %v", got, n, w.noted)
+		if got := len(w.outbound()); got < n || w.notes() != 0 {
+			w.t.Errorf("%d of %d connections, %d blamed", got, n, w.notes())
 		}
 	})
 }

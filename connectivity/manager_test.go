@@ -153,8 +153,8 @@ func TestSeeds(t *testing.T) {
 		seed := w.add("seed", &host{addrs: w.hosts[w.ids[0]].addrs, seed: true})
 		w.start()
 		w.pass(time.Second)
-		if w.dials[0].id != seed {
-			w.t.Errorf("dialed %s first", w.dials[0].id)
+		if w.dialed()[0].id != seed {
+			w.t.Errorf("dialed %s first", w.dialed()[0].id)
 		}
 		w.pass(4 * time.Minute)
 		if !w.connected(seed) {
@@ -199,7 +199,7 @@ func TestHold(t *testing.T) {
 		w.turn(id, true)
 		w.pass(20 * time.Second)
 		var failed DialFailed
-		for _, e := range w.events {
+		for _, e := range w.told() {
 			if f, ok := e.(DialFailed); ok {
 				failed = f
 			}
@@ -211,8 +211,8 @@ func TestHold(t *testing.T) {
 	inWorld(t, 40, Config{Dials: Dials{InFlight: 1}}, func(w *world) {
 		w.start(w.ids[39])
 		w.pass(time.Minute)
-		if w.dials[0].id != w.ids[39] {
-			w.t.Errorf("dialed %s first", w.dials[0].id)
+		if w.dialed()[0].id != w.ids[39] {
+			w.t.Errorf("dialed %s first", w.dialed()[0].id)
 		}
 	})
 	inWorld(t, 1, Config{}, func(w *world) {
@@ -257,16 +257,18 @@ func TestAnchors(t *testing.T) {
 			w.pass(5 * time.Minute)
 		}
 		var anchors []peer.ID
+		w.mu.Lock()
 		for _, c := range w.anchors {
 			anchors = append(anchors, c.Peer)
 		}
+		w.mu.Unlock()
 		w.stop()
 		before := w.dialCount()
 		w.cfg.Dials.InFlight = 1
 		w.start()
 		w.pass(20 * time.Second)
 		var first []peer.ID
-		for _, d := range w.dials[before : before+anchorCount] {
+		for _, d := range w.dialed()[before : before+anchorCount] {
 			first = append(first, d.id)
 		}
 		slices.Sort(anchors)

@@ -163,8 +163,9 @@ func (w *world) verify(held []peer.ID) {
 			w.t.Errorf("%d connections into %s", n, g)
 		}
 	}
-	for i := range w.dials {
-		if d := w.dials[i]; i > 0 && d.at.Before(w.dials[i-1].at) {
+	dials := w.dialed()
+	for i := range dials {
+		if d := dials[i]; i > 0 && d.at.Before(dials[i-1].at) {
 			w.t.Error("dials out of order")
 		}
 	}

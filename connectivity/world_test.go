@@ -131,6 +131,20 @@ func (w *world) pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// dialed are the dials so far.
+func (w *world) dialed() []dialed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.dials)
+}
+
+// told are the events so far.
+func (w *world) told() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events)
+}
+
 func (w *world) Dial(ctx context.Context, to peer.AddrInfo) ([]ma.Multiaddr, error) {
 	w.mu.Lock()
 	h := w.hosts[to.ID]
