@@ -25,6 +25,7 @@ var arrows = map[string]string{
 	"yamux":               "",
 	"memnet":              "",
 	"internal/prost":      "",
+	"internal/private":    "",
 	"internal/transcript": "",
 
 	// for tests
@@ -38,7 +39,7 @@ var arrows = map[string]string{
 	"dialect":       "wiremode noise identityproto tariproto tarikey yamux",
 	"torsocks":      "",
 	"plainlibp2p":   "", // nobody but programs that ask for it imports it
-	"torctl":        "",
+	"torctl":        "internal/private",
 
 	// level 2: the host, and what works on any go-libp2p host
 	".":              "memnet dialect wiremode tariproto identityproto tarikey torsocks",

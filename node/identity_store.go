@@ -6,25 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/private"
 )
 
-// PermissionError says that an identity file (or what stands in its place) may be read or changed by others, or is no
+// PermissionError says that a file with a secret (or what stands in its place) may be read or changed by others, or is no
 // plain file of ours. Its text names the cure.
-type PermissionError struct {
-	Path   string
-	Reason string // "can be read by others (mode 0644)"
-	Cure   string // "chmod 600 /path", or empty
-}
-
-func (e *PermissionError) Error() string {
-	text := fmt.Sprintf("node: identity file %s %s", e.Path, e.Reason)
-	if e.Cure != "" {
-		text += "; run: " + e.Cure
-	}
-	return text
-}
+type PermissionError = private.Error
 
 // CorruptIdentityError says that an identity file was read but holds no identity. The file is left as it is.
 type CorruptIdentityError struct {
@@ -60,18 +49,9 @@ func LoadIdentity(path string) (*Identity, error) {
 // OpenPrivate opens a file that holds a secret. It refuses a file that group or world can read, a file of another user, a
 // symbolic link and anything that is no plain file (*PermissionError); a missing one is fs.ErrNotExist.
 func OpenPrivate(path string) (*os.File, error) {
-	f, err := openNoFollow(path)
+	f, err := private.Open(path)
 	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
 		return nil, fmt.Errorf("node: identity file: %w", err)
-	}
-	if err := checkPrivate(path, info); err != nil {
-		f.Close()
-		return nil, err
 	}
 	return f, nil
 }
@@ -79,6 +59,10 @@ func OpenPrivate(path string) (*os.File, error) {
 // LoadOrCreateIdentity reads the identity at path, or makes one on first use. A file that holds no identity is set aside
 // as "<name>.<unix time>[.n].bak", never overwritten, and setAside is its new name.
 func LoadOrCreateIdentity(path string, now time.Time) (id *Identity, setAside string, err error) {
+	// A process that was killed while it wrote may have left what it wrote, with a secret in it.
+	if err := private.Clean(path); err != nil {
+		return nil, "", fmt.Errorf("node: identity file: %w", err)
+	}
 	id, err = LoadIdentity(path)
 	var corrupt *CorruptIdentityError
 	switch {
@@ -99,55 +83,24 @@ func LoadOrCreateIdentity(path string, now time.Time) (id *Identity, setAside st
 
 // SaveNew writes the identity to path as Save does, but where nothing is yet: else the error is fs.ErrExist.
 func (id *Identity) SaveNew(path string, now time.Time) error {
-	text, err := id.Encode(now)
-	if err != nil {
-		return err
-	}
-	return writePrivate(path, text, func(tmp string) error {
-		// Link, unlike rename, fails if somebody put a file there meanwhile.
-		if err := os.Link(tmp, path); err != nil {
-			return err
-		}
-		return os.Remove(tmp)
-	})
+	return id.save(path, now, private.Create)
 }
 
 // Save writes the identity to path, replacing what is there: mode 0600, on disk before it takes the name. A symbolic
 // link at path is replaced, not followed.
 func (id *Identity) Save(path string, now time.Time) error {
+	return id.save(path, now, private.Replace)
+}
+
+func (id *Identity) save(path string, now time.Time, write func(path string, text []byte) error) error {
 	text, err := id.Encode(now)
 	if err != nil {
 		return err
 	}
-	return writePrivate(path, text, func(tmp string) error { return os.Rename(tmp, path) })
-}
-
-// writePrivate writes text to a temporary file beside path and lets publish give it its name. The temporary name is
-// always the same, so that what a killed process left is cleaned by the next one (the data folder has one owner).
-func writePrivate(path string, text []byte, publish func(tmp string) error) (err error) {
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := write(path, text); err != nil {
 		return fmt.Errorf("node: identity file: %w", err)
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("node: identity file: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp)
-			err = fmt.Errorf("node: identity file: %w", err)
-		}
-	}()
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()) // chmod: a umask may have taken bits away
-	if err != nil {
-		return err
-	}
-	if err := publish(tmp); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // moveAside gives the file at path the first free name of its kind.

@@ -28,7 +28,7 @@ type BadLine struct {
 func (n *Node) importPeers(format peerbook.Format, from io.Reader) (Imported, error) {
 	done, err := n.Peers.Import(from, format)
 	if err != nil {
-		if errors.Is(err, peerbook.ErrFormat) {
+		if isAny(err, peerbook.ErrFormat, peerbook.ErrNoExport) {
 			err = fail(FailUsage, err)
 		}
 		return Imported{}, err

@@ -82,7 +82,7 @@ func (c *csvReader) parse(line []byte, number int, _ time.Time) (*Record, error)
 	fields, err := csv.NewReader(bytes.NewReader(line)).Read()
 	if number == 1 {
 		if err != nil || !slices.Contains(fields, "public_key") {
-			return nil, errNotOurs
+			return nil, ErrNoExport
 		}
 		c.columns = fields
 		return nil, nil

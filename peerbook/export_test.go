@@ -233,7 +233,7 @@ func TestManyBadLines(t *testing.T) {
 func TestImportFails(t *testing.T) {
 	b := openOn(t, newStore(), Config{})
 	for f, text := range map[Format]string{JSON: `{"format":"tari-libp2p peers","version":2}`, CSV: "a,b\n"} {
-		if _, err := b.Import(strings.NewReader(text), f); !errors.Is(err, errNotOurs) {
+		if _, err := b.Import(strings.NewReader(text), f); !errors.Is(err, ErrNoExport) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
@@ -284,7 +284,7 @@ func FuzzImport(f *testing.F) {
 		b, err := OpenOn(newStore(), Config{})
 		must(t, err)
 		done, err := b.Import(strings.NewReader(text), format)
-		if err != nil && !errors.Is(err, errNotOurs) {
+		if err != nil && !errors.Is(err, ErrNoExport) {
 			t.Fatal(err)
 		}
 		if done.Bad > strings.Count(text, "\n")+1 || len(done.Errors) > done.Bad {

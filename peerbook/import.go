@@ -68,7 +68,7 @@ func (b *Book) Import(from io.Reader, f Format) (Imported, error) {
 			news, err = parse(line, lines.number, time.Now())
 		}
 		switch {
-		case errors.Is(err, errNotOurs):
+		case errors.Is(err, ErrNoExport):
 			return done, err
 		case err == nil && news == nil: // the head, or an empty line
 			continue
@@ -139,8 +139,8 @@ func joinImported(old, news *Record, now time.Time) *Record {
 	return &r
 }
 
-// errNotOurs: what is wrong is the file, not a line of it.
-var errNotOurs = errors.New("peerbook: import: not an export of peers that this program can read")
+// ErrNoExport is what Import says when what is wrong is the file, not a line of it.
+var ErrNoExport = errors.New("peerbook: import: not an export of peers that this program can read")
 
 // parser reads a line; nil is one that has no peer. Line 1 may be special.
 func (f Format) parser() (func(line []byte, number int, now time.Time) (*Record, error), error) {
@@ -160,7 +160,7 @@ func parseJSONLine(line []byte, number int, now time.Time) (*Record, error) {
 	var head exportHead
 	if number == 1 && json.Unmarshal(line, &head) == nil && head.Format != "" {
 		if head.Format != exportName || head.Version != exportVersion {
-			return nil, errNotOurs
+			return nil, ErrNoExport
 		}
 		return nil, nil
 	}

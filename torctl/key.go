@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/cretz/bine/torutil/ed25519"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/private"
 )
 
 // Key is the secret of an onion service, version 3. It never prints.
@@ -65,23 +68,25 @@ type keyFile struct {
 
 const keyComment = "// The key of this node's onion address. Whoever has it can take the address over.\n"
 
+// maxKeyFile is the largest key file that is read, in bytes (our choice; a real one has about 300).
+const maxKeyFile = 64 << 10
+
 // LoadKey reads the key of an onion service as the Rust node keeps it. A file
-// that others than its owner can read is refused; the error says what cures it.
+// that others than its owner can read, a file of another user, a symbolic link
+// and anything that is no plain file are refused; the error says what cures it.
 // A missing file gives fs.ErrNotExist.
 func LoadKey(path string) (Key, error) {
-	st, err := os.Stat(path)
+	f, err := private.Open(path)
 	if err != nil {
-		return Key{}, err
+		return Key{}, fmt.Errorf("torctl: onion key: %w", err)
 	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return Key{}, fmt.Errorf("torctl: %s can be read by others: chmod 600 %s", path, path)
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return Key{}, fmt.Errorf("torctl: onion key: %w", err)
 	}
-	if st.Size() > 1<<16 {
+	if len(raw) > maxKeyFile {
 		return Key{}, fmt.Errorf("torctl: %s is no onion key file", path)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return Key{}, err
 	}
 	return parseKey(raw, path)
 }
@@ -124,24 +129,18 @@ func SaveKey(path string, k Key, port uint16) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("torctl: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".onion-*") // 0600 by itself
-	if err != nil {
-		return fmt.Errorf("torctl: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append([]byte(keyComment), append(raw, '\n')...))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Link(tmp.Name(), path) // fails where a file is
-	}
-	if err != nil {
-		return fmt.Errorf("torctl: %w", err)
+	if err := private.Create(path, append([]byte(keyComment), append(raw, '\n')...)); err != nil {
+		return fmt.Errorf("torctl: onion key: %w", err)
 	}
 	return nil
 }
 
 // LoadOrMakeKey reads the key file, or makes and saves a key where there is none.
 func LoadOrMakeKey(path string, port uint16) (Key, error) {
+	// A process that was killed while it wrote may have left the key beside the file.
+	if err := private.Clean(path); err != nil {
+		return Key{}, fmt.Errorf("torctl: onion key: %w", err)
+	}
 	k, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
