@@ -181,13 +181,12 @@ func (m *Manager) begin(c Candidate, d *dial, now time.Time) {
 // ended takes the outcome of a dial.
 func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, now time.Time) {
 	delete(m.dials, id)
-	void := d.void || m.link.unsettled(now)
 	if d.round {
 		m.round.open--
 		switch {
 		case err == nil:
 			m.round.good++
-		case !void:
+		case !d.void:
 			m.round.bad++
 		}
 	}
@@ -198,7 +197,7 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 		return
 	}
 	m.tried = true
-	if void {
+	if d.void {
 		m.interrupted(id, d, now)
 		return
 	}

@@ -124,3 +124,44 @@ func TestNoLinkFromTheStart(t *testing.T) {
 		}
 	})
 }
+
+// TestDialsInTheAir: a dial that was waiting for an answer when the network went is begun again when it is back.
+func TestDialsInTheAir(t *testing.T) {
+	inWorld(t, 1, Config{}, func(w *world) {
+		w.allDown(true)
+		w.start(w.ids[0])
+		w.turnLink(false)
+		w.pass(time.Second)
+		w.turnLink(true)
+		w.pass(2 * time.Second)
+		w.turn(w.ids[0], false)
+		w.turnLink(false)
+		w.pass(3 * time.Second)
+		if !w.connected(w.ids[0]) {
+			w.t.Error("not connected")
+		}
+	})
+}
+
+// TestAlone: what fails while we have no connection at all is held against nobody, and forgiven with the first connection.
+func TestAlone(t *testing.T) {
+	inWorld(t, 12, Config{}, func(w *world) {
+		w.allDown(false)
+		w.start(w.ids[0])
+		w.pass(2 * time.Hour)
+		if n := w.notes(); n != 0 {
+			w.t.Errorf("%d failures were noted", n)
+		}
+		for _, id := range w.ids[1:9] {
+			w.turn(id, false)
+		}
+		w.comeIn(Connection{Peer: "somebody", Inbound: true})
+		w.pass(time.Minute)
+		if n := len(w.outbound()); n < 8 {
+			w.t.Errorf("connected to %d", n)
+		}
+		if w.notes() == 0 {
+			w.t.Error("no failure was noted though we were connected")
+		}
+	})
+}

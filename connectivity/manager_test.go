@@ -104,29 +104,41 @@ func TestInitializing(t *testing.T) {
 // TestReap: exactly the excess of a direction is closed, of those that are old enough, have few streams and are not needed, the longest
 // idle first.
 func TestReap(t *testing.T) {
-	for _, inbound := range []bool{true, false} {
-		inWorld(t, 0, Config{Reap: Reap{Inbound: 5, Outbound: 5}}, func(w *world) {
-			w.start("held")
-			conn := func(name string, streams int) Connection {
-				return Connection{Peer: peer.ID(name), Inbound: inbound, Streams: streams, Protected: name == "protected"}
-			}
-			w.comeIn(conn("protected", 0), conn("busy", 3), conn("held", 0), conn("used", 2), conn("idle1", 0), conn("idle2", 0), conn("idle3", 0))
-			w.comeIn(Connection{Peer: "other way", Inbound: !inbound})
-			w.pass(19 * time.Minute)
-			if n := len(w.Connections()); n != 8 {
-				w.t.Errorf("%d connections before they are old enough", n)
-			}
-			w.comeIn(conn("young", 0))
-			w.pass(5 * time.Minute)
-			var left []string
-			for _, c := range w.Connections() {
-				left = append(left, string(c.Peer))
-			}
-			if want := []string{"protected", "busy", "held", "used", "other way", "young"}; !slices.Equal(left, want) {
-				w.t.Errorf("inbound %v: left %v, want %v", inbound, left, want)
-			}
-		})
+	for _, tc := range []struct {
+		limit int
+		left  string
+	}{
+		{6, "[protected busy held used idle3 other way young]"},
+		{5, "[protected busy held used other way young]"},
+		{1, "[protected busy held other way young]"},
+	} {
+		reapTo(t, tc.limit, true, tc.left)
+		reapTo(t, tc.limit, false, tc.left)
 	}
+}
+
+func reapTo(t *testing.T, limit int, inbound bool, want string) {
+	inWorld(t, 0, Config{Reap: Reap{Inbound: limit, Outbound: limit}}, func(w *world) {
+		w.start("held")
+		conn := func(name string, streams int) Connection {
+			return Connection{Peer: peer.ID(name), Inbound: inbound, Streams: streams, Protected: name == "protected"}
+		}
+		w.comeIn(conn("protected", 0), conn("busy", 3), conn("held", 0), conn("used", 2), conn("idle1", 0), conn("idle2", 0), conn("idle3", 0))
+		w.comeIn(Connection{Peer: "other way", Inbound: !inbound})
+		w.pass(19 * time.Minute)
+		if n := len(w.Connections()); n != 8 {
+			w.t.Errorf("%d connections before they are old enough", n)
+		}
+		w.comeIn(conn("young", 0))
+		w.pass(5 * time.Minute)
+		var left []string
+		for _, c := range w.Connections() {
+			left = append(left, string(c.Peer))
+		}
+		if got := fmt.Sprint(left); got != want {
+			w.t.Errorf("limit %d, inbound %v: left %v, want %v", limit, inbound, got, want)
+		}
+	})
 }
 
 // TestReapDefaults: 50 that we dialed and 400 that others did stay.
