@@ -27,12 +27,15 @@ func TestKeepsConnected(t *testing.T) {
 	if _, err := us.AddPeer(t.Context(), dialAt(t, known).String()); err != nil {
 		t.Fatal(err)
 	}
-	connected := map[string]bool{}
+	connected, online := map[string]bool{}, false
 	waitUntil(t, events, func(e Event) bool {
-		if e.Kind == EventConnected {
+		switch e.Kind {
+		case EventConnected:
 			connected[e.Peer] = true
+		case EventStateChanged:
+			online = e.State == "online"
 		}
-		return connected[configured.Identity.String()] && connected[known.Identity.String()]
+		return connected[configured.Identity.String()] && connected[known.Identity.String()] && online
 	})
 	s, err := us.Status()
 	if err != nil || s.Connectivity == nil || s.Connectivity.State != "online" || s.Connectivity.Nodes < 1 || s.Connectivity.Nodes > 2 {
