@@ -9,7 +9,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
+
+// connTo is a connection of which only the peer is known.
+type connTo struct {
+	network.Conn
+	id peer.ID
+}
+
+func (c connTo) RemotePeer() peer.ID { return c.id }
 
 func TestBan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -20,7 +29,8 @@ func TestBan(t *testing.T) {
 			if _, banned := b.Banned(id(n)); banned != want {
 				t.Errorf("peer %d banned: %v, want %v", n, banned, want)
 			}
-			lets := []bool{b.InterceptPeerDial(id(n)), b.InterceptAddrDial(id(n), addr(1)), b.InterceptSecured(network.DirInbound, id(n), nil)}
+			upgraded, _ := b.InterceptUpgraded(connTo{id: id(n)})
+			lets := []bool{b.InterceptPeerDial(id(n)), b.InterceptAddrDial(id(n), addr(1)), b.InterceptSecured(network.DirInbound, id(n), nil), upgraded}
 			for i, let := range lets {
 				if let == want {
 					t.Errorf("peer %d, gate %d lets it through: %v", n, i, let)
@@ -72,9 +82,6 @@ func TestBan(t *testing.T) {
 		check(4, false)
 		if ok := b.InterceptAccept(nil); !ok {
 			t.Error("InterceptAccept cannot know whom it refuses")
-		}
-		if ok, _ := b.InterceptUpgraded(nil); !ok {
-			t.Error("InterceptUpgraded refuses")
 		}
 	})
 }

@@ -25,8 +25,11 @@ func (b *Book) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnM
 	return b.lets(id)
 }
 
-// InterceptUpgraded has nothing to add.
-func (b *Book) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+// InterceptUpgraded asks again when the connection is made: the peer may have
+// been banned since InterceptSecured.
+func (b *Book) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
+	return b.lets(c.RemotePeer()), 0
+}
 
 func (b *Book) lets(id peer.ID) bool {
 	_, banned := b.Banned(id)

@@ -165,8 +165,13 @@ func TestRunAsksThroughTheProxy(t *testing.T) {
 	server := packets.LocalAddr().String()
 	n := startRun(t, t.TempDir(), "--socks", proxy.Addr().String(), "--dns-seed", "seeds.example.test", "--dns-server", server)
 	n.line("seeds        0 peers found by name")
-	if to := <-wanted; to != server {
-		t.Errorf("the proxy was asked for %q, not %q", to, server)
+	select {
+	case to := <-wanted:
+		if to != server {
+			t.Errorf("the proxy was asked for %q, not %q", to, server)
+		}
+	case <-time.After(patience):
+		t.Error("the proxy was asked for nothing")
 	}
 	n.stop()
 	if err := packets.SetReadDeadline(time.Now()); err != nil {
