@@ -254,10 +254,19 @@ func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
 		return nil
 	}
 	h.swarm.Backoff().Clear(pi.ID) // who asks by name means now
-	if _, err := h.swarm.DialPeer(ctx, pi.ID); err != nil {
+	if _, err := h.swarm.DialPeer(patient(ctx), pi.ID); err != nil {
 		return h.names.explain(err)
 	}
 	return nil
+}
+
+// patient gives a dial the time that its slowest address may take. Without it the swarm ends the dial of a peer after 60 s, when
+// Tor may still be looking for an onion address. Who has set a time for the dial of a peer keeps it.
+func patient(ctx context.Context) context.Context {
+	if network.GetDialPeerTimeout(ctx) != network.DialPeerTimeout {
+		return ctx
+	}
+	return network.WithDialPeerTimeout(ctx, peerTimeout)
 }
 
 // Claim returns what a connected peer says of itself.

@@ -26,6 +26,7 @@ import (
 const (
 	connectTimeout = 30 * time.Second
 	dialTimeout    = 120 * time.Second
+	peerTimeout    = dialTimeout + 30*time.Second // all addresses of a peer, of which some are begun later than others
 )
 
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for

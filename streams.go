@@ -61,7 +61,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (n
 	if h.swarm.Connectedness(p) != network.Connected {
 		h.swarm.Backoff().Clear(p) // a new request is not answered with the failure of an older one
 	}
-	s, err := h.swarm.NewStream(ctx, p)
+	s, err := h.swarm.NewStream(patient(ctx), p)
 	if err != nil {
 		return nil, h.names.explain(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -32,6 +34,69 @@ func routed(route torsocks.Route) Config {
 		}
 		return []transport.Transport{t}, err
 	}}
+}
+
+// slowTransport dials onion addresses, and gives up after a while.
+type slowTransport struct {
+	transport.Transport
+	after time.Duration
+}
+
+func (slowTransport) CanDial(a ma.Multiaddr) bool { return a.Protocols()[0].Code == ma.P_ONION3 }
+func (slowTransport) Protocols() []int            { return []int{ma.P_ONION3} }
+func (slowTransport) Proxy() bool                 { return true }
+
+var errNoSuchOnion = errors.New("no such onion")
+
+func (s slowTransport) Dial(ctx context.Context, _ ma.Multiaddr, _ peer.ID) (transport.CapableConn, error) {
+	select {
+	case <-time.After(s.after):
+		return nil, errNoSuchOnion
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// An onion address has its two minutes, whoever asks; who sets a time for the peer keeps it.
+func TestOnionsTakeTheirTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		ctx   func(context.Context) context.Context
+		after time.Duration
+		ends  time.Duration
+		found bool // the transport had its say
+	}{
+		"after 119 s":      {ctx: func(ctx context.Context) context.Context { return ctx }, after: 119 * time.Second, ends: 119 * time.Second, found: true},
+		"never":            {ctx: func(ctx context.Context) context.Context { return ctx }, after: time.Hour, ends: dialTimeout},
+		"somebody's limit": {ctx: limited, after: time.Hour, ends: 7 * time.Second},
+	} {
+		for what, dial := range map[string]func(context.Context, *Host, peer.ID) error{
+			"Connect": func(ctx context.Context, h *Host, p peer.ID) error {
+				return h.Connect(ctx, peer.AddrInfo{ID: p, Addrs: addrs(anOnion)})
+			},
+			"NewStream": func(ctx context.Context, h *Host, p peer.ID) error {
+				h.Peerstore().AddAddrs(p, addrs(anOnion), time.Hour)
+				_, err := h.NewStream(ctx, p, "/x")
+				return err
+			},
+		} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := startHost(t, Config{Transports: func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error) {
+						return []transport.Transport{slowTransport{after: c.after}}, nil
+					}})
+					began := time.Now()
+					err := dial(c.ctx(t.Context()), h, somePeer(t))
+					if err == nil || errors.Is(err, errNoSuchOnion) != c.found || time.Since(began) != c.ends {
+						t.Errorf("after %v: %v", time.Since(began), err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func limited(ctx context.Context) context.Context {
+	return network.WithDialPeerTimeout(ctx, 7*time.Second)
 }
 
 func somePeer(t *testing.T) peer.ID {

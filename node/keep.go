@@ -22,13 +22,20 @@ import (
 // anchorsEvery is how often the best connections are noted in the book while they last: our choice.
 const anchorsEvery = 10 * time.Minute
 
+// onionDialLimit is the time of one dial of a node on Tor: what an onion address may take, with the steps around it.
+const onionDialLimit = 150 * time.Second
+
 // keep starts what keeps the node connected: to the configured peers always, and to a pool of others that the book knows.
 func (n *Node) keep(ctx context.Context) {
 	l := &links{n: n, told: map[peer.ID]string{}}
 	n.links = l
+	cfg := n.config.Connectivity
+	if cfg.Dials.Limit == 0 && n.config.Tor.used() {
+		cfg.Dials.Limit = onionDialLimit
+	}
 	n.Connectivity = connectivity.Start(connectivity.Parts{
 		Dialer: l, Candidates: l, Connections: l, Closer: l, Pinger: l, Failures: l, Anchors: l,
-	}, n.config.Connectivity)
+	}, cfg)
 	for _, p := range n.config.Peers {
 		n.Connectivity.Hold(p.Key.PeerID())
 	}
