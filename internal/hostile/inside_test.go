@@ -139,7 +139,9 @@ func listen(t *testing.T, n dialect.Network) *listener {
 			report(func(o *outcome) { o.failed = err }, !bans(err)) // an offence is told of afterwards
 		},
 		OnOffence: func(_ peer.ID, d time.Duration, _ error) {
-			report(func(o *outcome) { o.offences = append(o.offences, d) }, !l.isUp())
+			if failed, up := l.how(); failed || up { // else it is late: of a dialogue that is over
+				report(func(o *outcome) { o.offences = append(o.offences, d) }, failed)
+			}
 			signal(l.offended)
 		},
 	})
@@ -167,10 +169,11 @@ func drain(c <-chan struct{}) {
 	}
 }
 
-func (l *listener) isUp() bool {
+// how is the connection of now.
+func (l *listener) how() (failed, up bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.now.up
+	return l.now.failed != nil, l.now.up
 }
 
 func bans(err error) bool {
