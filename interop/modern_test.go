@@ -225,8 +225,10 @@ func TestModernBadClaimsOfRust(t *testing.T) {
 					return rust.try("dial", map[string]any{"public_key": us.key().String(), "addresses": []string{us.address()}}).OK
 				},
 			} {
-				dial() // Rust may think for a moment that it is connected
-				f := us.failed.waitFor(t, "our refusal", i, 1)[0]
+				// Rust may think for a moment that it is connected, and answers a
+				// dial with that connection.
+				waitUntil(t, "our refusal", func() bool { dial(); return us.failed.len() > i })
+				f := us.failed.all()[i]
 				var stage *dialect.StageError
 				if !errors.As(f.err, &stage) || stage.Stage != dialect.StageIdentity {
 					t.Fatalf("refused with: %v", f.err)
