@@ -225,17 +225,7 @@ func TestStatsOfOffences(t *testing.T) {
 func TestStatsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a, _, in := twoServices(t, Config{})
-		f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
-		var first *fakeStream
-		f.hosts["a"].opened = func(n int, s *fakeStream) {
-			if n == 1 {
-				first = s
-			}
-		}
-		if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		first := sentWhileYoung(t, f, a)
 		first.in.fail(&network.StreamError{Remote: true})
 		synctest.Wait()
 		if st := a.Stats(); st.Sent != 2 || st.SentAgain != 1 || len(in.all()) != 2 {

@@ -133,35 +133,26 @@ func (s *Service) watch(p peer.ID, stream network.Stream) {
 
 // resetYoung is called when the peer has reset a stream.
 func (s *Service) resetYoung(stream network.Stream) {
-	p := stream.Conn().RemotePeer()
-	s.mu.Lock()
-	found := false
-	if y := s.young[p]; y != nil {
-		for _, k := range y.parts {
-			if k.stream == stream {
-				k.lost, k.reset, found = time.Now(), true, true
-			}
-		}
-	}
-	s.mu.Unlock()
-	if found {
-		s.sendAgain(p)
-	}
+	s.lose(stream.Conn().RemotePeer(), true, func(k *part) bool { return k.stream == stream })
 }
 
 // lostYoung is called when a connection has ended. Only the peer's doing counts:
 // after a connection that we ended nothing is to be sent again.
 func (s *Service) lostYoung(c network.Conn) {
-	if !isYoung(c) || !endedByPeer(c) {
-		return
+	if isYoung(c) && endedByPeer(c) {
+		s.lose(c.RemotePeer(), false, func(k *part) bool { return k.stream.Conn() == c })
 	}
-	p := c.RemotePeer()
+}
+
+// lose notes which parts are lost, by a reset of the stream or with their
+// connection, and sends again what may be.
+func (s *Service) lose(p peer.ID, reset bool, which func(*part) bool) {
 	s.mu.Lock()
 	found := false
 	if y := s.young[p]; y != nil {
 		for _, k := range y.parts {
-			if k.stream.Conn() == c {
-				k.lost, found = time.Now(), true
+			if which(k) {
+				k.lost, k.reset, found = time.Now(), k.reset || reset, true
 			}
 		}
 	}

@@ -109,22 +109,29 @@ func TestResetWhileYoung(t *testing.T) {
 	}
 }
 
+// sentWhileYoung sends "one" from a to b over a young connection, and returns
+// the stream that it went over.
+func sentWhileYoung(t *testing.T, f *fakeNet, a *Service) (first *fakeStream) {
+	t.Helper()
+	f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
+	f.hosts["a"].opened = func(n int, s *fakeStream) {
+		if n == 1 {
+			first = s
+		}
+	}
+	if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return first
+}
+
 // TestResetSeenByWriting: a write that fails because the peer reset the stream
 // has what was written before sent again, whole messages of its own included.
 func TestResetSeenByWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a, _, in := twoServices(t, Config{})
-		f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
-		var first *fakeStream
-		f.hosts["a"].opened = func(n int, s *fakeStream) {
-			if n == 1 {
-				first = s
-			}
-		}
-		if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		first := sentWhileYoung(t, f, a)
 		first.out.failAfter(frameHeader+3+1, &network.StreamError{Remote: true})
 		for _, m := range []string{"two", "six"} {
 			err := a.SendAsync("b", []byte(m), func(res Result) {
@@ -151,17 +158,7 @@ func TestResetSeenByWriting(t *testing.T) {
 func TestWrittenAfterTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a, _, in := twoServices(t, Config{})
-		f.conn(f.hosts["a"], f.hosts["b"]).stat.Opened = time.Now()
-		var first *fakeStream
-		f.hosts["a"].opened = func(n int, s *fakeStream) {
-			if n == 1 {
-				first = s
-			}
-		}
-		if err := a.Send(t.Context(), "b", []byte("one")); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		first := sentWhileYoung(t, f, a)
 		first.in.fail(&network.StreamError{Remote: true})
 		synctest.Wait()
 
