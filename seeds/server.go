@@ -49,8 +49,8 @@ func ParseServer(s string) (Server, error) {
 func PublicServers() []Server {
 	var servers []Server
 	for _, text := range []string{"1.1.1.1:853/cloudflare-dns.com", "8.8.8.8:853/dns.google", "9.9.9.9:853/dns.quad9.net"} {
-		where, name, _ := strings.Cut(text, "/")
-		servers = append(servers, Server{Addr: netip.MustParseAddrPort(where), TLS: name})
+		server, _ := ParseServer(text) // tested
+		servers = append(servers, server)
 	}
 	return servers
 }
