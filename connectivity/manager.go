@@ -3,6 +3,7 @@ package connectivity
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,13 +122,8 @@ func (m *Manager) letGo(id peer.ID) {
 		return
 	}
 	delete(m.asked.held, id)
-	kept := m.asked.who[:0:0]
-	for _, other := range m.asked.who {
-		if other != id {
-			kept = append(kept, other)
-		}
-	}
-	m.asked.who = kept
+	// A copy: held gives the slice away.
+	m.asked.who = slices.DeleteFunc(slices.Clone(m.asked.who), func(other peer.ID) bool { return other == id })
 }
 
 // held are the peers under Hold, in the order in which that was asked for. The slice is not to be changed.
