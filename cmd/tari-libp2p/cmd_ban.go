@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,20 +23,14 @@ func (a *app) banCommand() *cobra.Command {
 			"shortened: unban the peer first. A peer that nobody knows yet is banned by its public key.\n" + peerHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
-				return err
+			ban := func(c *node.Client, ctx context.Context, peer string) (node.Banned, error) {
+				return c.Ban(ctx, peer, time.Duration(length), reason)
 			}
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				b, err := c.Ban(cmd.Context(), args[0], time.Duration(length), reason)
-				if err != nil {
-					return err
+			return askAbout(cmd.Context(), a, node.Open, args[0], ban, func(b node.Banned) {
+				a.printBan(b)
+				if b.Closed > 0 {
+					a.out.printf("    connections ended: %d\n", b.Closed)
 				}
-				return a.show(b, func() {
-					a.printBan(b)
-					if b.Closed > 0 {
-						a.out.printf("    connections ended: %d\n", b.Closed)
-					}
-				})
 			})
 		},
 	}
@@ -52,21 +47,12 @@ func (a *app) unbanCommand() *cobra.Command {
 		Long:  "Let a banned peer in again.\n" + peerHelp,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
-				return err
-			}
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				u, err := c.Unban(cmd.Context(), args[0])
-				if err != nil {
-					return err
+			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).Unban, func(u node.Unbanned) {
+				if u.WasBanned {
+					a.out.printf("%s  not banned any more\n", u.PublicKey)
+				} else {
+					a.out.printf("%s  was not banned\n", u.PublicKey)
 				}
-				return a.show(u, func() {
-					if u.WasBanned {
-						a.out.printf("%s  not banned any more\n", u.PublicKey)
-					} else {
-						a.out.printf("%s  was not banned\n", u.PublicKey)
-					}
-				})
 			})
 		},
 	}
@@ -80,19 +66,13 @@ func (a *app) peersBannedCommand() *cobra.Command {
 		Short: "List the peers that are banned",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				list, err := c.Bans(cmd.Context())
-				if err != nil {
-					return err
+			return ask(cmd.Context(), a, node.Open, (*node.Client).Bans, func(list node.BanList) {
+				if len(list.Bans) == 0 {
+					a.out.printf("nobody is banned\n")
 				}
-				return a.show(list, func() {
-					if len(list.Bans) == 0 {
-						a.out.printf("nobody is banned\n")
-					}
-					for _, b := range list.Bans {
-						a.printBan(b)
-					}
-				})
+				for _, b := range list.Bans {
+					a.printBan(b)
+				}
 			})
 		},
 	}

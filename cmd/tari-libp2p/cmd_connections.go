@@ -26,20 +26,18 @@ func (a *app) connectionsCommand() *cobra.Command {
 		Short: "List the connections of our running node",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				s, err := c.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return a.show(connectionList{s.Running, s.Connections}, func() { a.printConnections(s) })
-			})
+			list := func(c *node.Client, ctx context.Context) (connectionList, error) {
+				s, err := c.Status(ctx)
+				return connectionList{s.Running, s.Connections}, err
+			}
+			return ask(cmd.Context(), a, node.Open, list, a.printConnections)
 		},
 	}
 	a.options.folderFlags(c)
 	return c
 }
 
-func (a *app) printConnections(s node.Status) {
+func (a *app) printConnections(s connectionList) {
 	switch {
 	case !s.Running:
 		a.out.printf("no node runs\n")
@@ -61,26 +59,14 @@ func (a *app) dialCommand() *cobra.Command {
 			"with the command. If it fails, it says at which address which stage failed and why.\n" + peerHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			open := func(cfg node.Config) (*node.Node, error) { return node.Errand(ctx, cfg) }
-			var dialed node.Dialed
-			err := a.withNode(ctx, open, func(c *node.Client) (err error) {
-				dialed, err = c.Dial(ctx, args[0])
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.show(dialed, func() {
+			return askAbout(ctx, a, errand(ctx), args[0], (*node.Client).Dial, func(d node.Dialed) {
 				verb := "connected to"
-				if dialed.Already {
+				if d.Already {
 					verb = "was connected to"
 				}
-				a.out.printf("%s %s at %s, %s, %s, in %d ms\n", verb, dialed.Peer, dialed.Address, dialed.Dialect, quote(dialed.UserAgent), dialed.ElapsedMS)
+				a.out.printf("%s %s at %s, %s, %s, in %d ms\n", verb, d.Peer, d.Address, d.Dialect, quote(d.UserAgent), d.ElapsedMS)
 			})
 		},
 	}

@@ -15,13 +15,7 @@ func (a *app) identityCommand() *cobra.Command {
 		Short: "Show the node's public key, node id and claimed addresses; never the secret key",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				id, err := c.Identity(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return a.show(id, func() { a.printIdentity(id) })
-			})
+			return ask(cmd.Context(), a, node.Open, (*node.Client).Identity, a.printIdentity)
 		},
 	}
 	a.options.folderFlags(show)

@@ -17,19 +17,13 @@ func (a *app) peersCommand() *cobra.Command {
 		Short: "List the peers that we know",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				book, err := c.Peers(cmd.Context())
-				if err != nil {
-					return err
+			return ask(cmd.Context(), a, node.Open, (*node.Client).Peers, func(book node.PeerList) {
+				if len(book.Peers) == 0 {
+					a.out.printf("no peers yet; \"tari-libp2p peers add PUBKEY::ADDRESS\" adds one\n")
 				}
-				return a.show(book, func() {
-					if len(book.Peers) == 0 {
-						a.out.printf("no peers yet; \"tari-libp2p peers add PUBKEY::ADDRESS\" adds one\n")
-					}
-					for _, p := range book.Peers {
-						a.printPeer(p)
-					}
-				})
+				for _, p := range book.Peers {
+					a.printPeer(p)
+				}
 			})
 		},
 	}
@@ -41,13 +35,7 @@ func (a *app) peersCommand() *cobra.Command {
 			if err := checkPeer(args[0]); err != nil {
 				return err
 			}
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				p, err := c.AddPeer(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				return a.show(p, func() { a.printPeer(p) })
-			})
+			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).AddPeer, a.printPeer)
 		},
 	}
 	a.options.folderFlags(list)
@@ -63,16 +51,7 @@ func (a *app) peersGetCommand() *cobra.Command {
 		Long:  "Show all that the book knows of a peer.\n" + peerHelp,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
-				return err
-			}
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				p, err := c.Peer(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				return a.show(p, func() { a.printDetail(p) })
-			})
+			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).Peer, a.printDetail)
 		},
 	}
 	a.options.folderFlags(get)
@@ -86,20 +65,11 @@ func (a *app) peersRmCommand() *cobra.Command {
 		Long:  "Forget a peer, but not its ban. A peer that is connected comes back with its next connection.\n" + peerHelp,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
-				return err
-			}
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				r, err := c.RemovePeer(cmd.Context(), args[0])
-				if err != nil {
-					return err
+			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).RemovePeer, func(r node.Removed) {
+				a.out.printf("%s  removed\n", r.PublicKey)
+				if r.Connected {
+					a.out.printf("    it is connected; its next connection brings it back (\"tari-libp2p ban\" shuts it out)\n")
 				}
-				return a.show(r, func() {
-					a.out.printf("%s  removed\n", r.PublicKey)
-					if r.Connected {
-						a.out.printf("    it is connected; its next connection brings it back (\"tari-libp2p ban\" shuts it out)\n")
-					}
-				})
 			})
 		},
 	}

@@ -31,17 +31,9 @@ func (a *app) sendCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			open := func(cfg node.Config) (*node.Node, error) { return node.Errand(ctx, cfg) }
-			var sent node.Sent
-			err = a.withNode(ctx, open, func(c *node.Client) (err error) {
-				sent, err = c.Send(ctx, args[0], message)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.show(sent, func() {
-				a.out.printf("sent %s to %s in %d ms\n", bytesText(sent.Bytes), sent.Peer, sent.ElapsedMS)
+			send := func(c *node.Client, ctx context.Context) (node.Sent, error) { return c.Send(ctx, args[0], message) }
+			return ask(ctx, a, errand(ctx), send, func(s node.Sent) {
+				a.out.printf("sent %s to %s in %d ms\n", bytesText(s.Bytes), s.Peer, s.ElapsedMS)
 			})
 		},
 	}

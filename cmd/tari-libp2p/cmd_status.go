@@ -16,13 +16,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "How our node is: running or not, its addresses and connections",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
-				s, err := c.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return a.show(s, func() { a.printStatus(s) })
-			})
+			return ask(cmd.Context(), a, node.Open, (*node.Client).Status, a.printStatus)
 		},
 	}
 	a.options.folderFlags(status)

@@ -116,8 +116,38 @@ func (a *app) show(v any, text func()) error {
 	return nil
 }
 
+// opener opens the data folder where no node runs: node.Open, or errand.
+type opener func(node.Config) (*node.Node, error)
+
+// errand opens the folder with a node that can dial, and does nothing else.
+func errand(ctx context.Context) opener {
+	return func(cfg node.Config) (*node.Node, error) { return node.Errand(ctx, cfg) }
+}
+
+// ask makes one request of the node in the data folder, running or not, and shows the answer when all that was opened for it is
+// closed without an error. A request is written as methods of node.Client are: (*node.Client).Status.
+func ask[T any](ctx context.Context, a *app, open opener, request func(*node.Client, context.Context) (T, error), text func(T)) error {
+	var answer T
+	err := a.withNode(ctx, open, func(c *node.Client) (err error) {
+		answer, err = request(c, ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.show(answer, func() { text(answer) })
+}
+
+// askAbout is ask for a request about a PEER.
+func askAbout[T any](ctx context.Context, a *app, open opener, peer string, request func(*node.Client, context.Context, string) (T, error), text func(T)) error {
+	if err := checkName(peer); err != nil {
+		return err
+	}
+	return ask(ctx, a, open, func(c *node.Client, ctx context.Context) (T, error) { return request(c, ctx, peer) }, text)
+}
+
 // withNode runs f with a client of the node in the data folder, running or not.
-func (a *app) withNode(ctx context.Context, open func(node.Config) (*node.Node, error), f func(*node.Client) error) error {
+func (a *app) withNode(ctx context.Context, open opener, f func(*node.Client) error) error {
 	cfg, err := a.options.config()
 	if err != nil {
 		return err
