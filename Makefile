@@ -13,8 +13,8 @@ test: ## every test on a fresh machine: installs and builds what it needs
 	scripts/test.sh
 
 .PHONY: test-long
-test-long: ## everything, and each fuzz target for a minute
-	FUZZTIME=60s TARI_LIBP2P_LONG=1 scripts/test.sh
+test-long: ## the long tests, figures into docs/reliability.md; SLICE=book|limits|tor|soak|churn|fuzz for one
+	scripts/test-long.sh $(SLICE)
 
 .PHONY: fmt
 fmt: ## format the Go and Rust code

@@ -37,6 +37,10 @@ func TestSimulation(t *testing.T) {
 			t.Logf("again with %s=%d", seedEnv, seed)
 		}
 	}
+	if t.Failed() {
+		return
+	}
+	t.Logf("row: the node's connections, dials, bans and links, simulated | no rule broken in 10,000 worlds | %d worlds", count)
 }
 
 // TestSimulationRepeats: the same seed gives the same dials at the same times, or a failure could not be looked into.

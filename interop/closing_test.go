@@ -87,6 +87,7 @@ func TestRustDisconnects(t *testing.T) {
 				arrived = append(arrived, len(got))
 			}
 			t.Logf("arrived of the %d that Rust calls sent: %v", count, arrived)
+			t.Logf("row: the %s Rust peer sends %d messages and disconnects | all that it gave to its socket arrive | %d runs, none lost", c.e.name, count, len(arrived))
 		})
 	}
 }
@@ -136,6 +137,7 @@ func TestWeClose(t *testing.T) {
 					}
 				}
 			}
+			t.Logf("row: we send %d messages to the %s Rust peer and close | all arrive | %d runs, none lost", c.count, c.e.name, closingRuns(t))
 		})
 	}
 }
@@ -178,7 +180,8 @@ func TestSimultaneousDials(t *testing.T) {
 				rust.stop()
 				arrivedHere += us.inbox.len()
 			}
-			t.Logf("ours: none lost; Rust's: %d arrived of %d that it calls sent", arrivedHere, sentByRust)
+			t.Logf("row: we and the %s Rust peer dial and send at the same moment | none of ours lost | %d rounds, none lost; of %d that Rust calls sent %d arrived",
+				c.e.name, closingRuns(t), sentByRust, arrivedHere)
 		})
 	}
 }

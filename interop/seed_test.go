@@ -157,4 +157,5 @@ func TestSeedIdle(t *testing.T) {
 	fromRustAgain(t, us, rust)
 	seriesToRust(t, us, rust, 10, 100)
 	seriesFromRust(t, us, rust, 10, 100)
+	t.Log("row: a link to 0.8.1 idle for nine minutes, past the end of its messaging stream | messages go both ways after it | passed")
 }

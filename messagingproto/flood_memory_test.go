@@ -112,7 +112,7 @@ func TestFloodMemory(t *testing.T) {
 }
 
 // TestFloodLong is the same for half a minute with a clock, twenty other peers
-// and figures. It runs with TARI_LIBP2P_LONG=1 and prints rows of a table.
+// and figures. It runs with TARI_LIBP2P_LONG=1 and prints rows of docs/reliability.md.
 func TestFloodLong(t *testing.T) {
 	if os.Getenv("TARI_LIBP2P_LONG") == "" {
 		t.Skip("a minute: set TARI_LIBP2P_LONG=1")
@@ -189,7 +189,7 @@ func TestFloodLong(t *testing.T) {
 	stop()
 
 	row := func(figure, target, measured string) {
-		fmt.Printf("| T12 | %s | %s | %s |\n", figure, target, measured)
+		t.Logf("row: %s | %s | %s", figure, target, measured)
 	}
 	row("heap under a flood of 8 MiB frames", "≤ base + 64 MiB", fmt.Sprintf("+%.1f MiB (resident: %+.1f MiB)", float64(most)/(1<<20), float64(mostRSS)/(1<<20)))
 	row("frames/s the flood gets through, handler at 10/s", "≈ 10", fmt.Sprintf("%.1f written, %.1f handled", float64(w)/seconds, float64(h)/seconds))

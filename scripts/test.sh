@@ -80,36 +80,14 @@ fuzz() {
 	local bad=0 pkg target
 	while read -r pkg target; do
 		say "--- $pkg $target"
-		fuzz_one "$pkg" "$target" || bad=1
-	done < <(grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' . |
-		sed -E 's|^(.*)/[^/]*_test\.go:func (Fuzz[A-Za-z0-9_]*)\(.*|\1 \2|' | sort)
+		scripts/fuzz.sh "$pkg" "$target" || bad=1
+	done < <(scripts/fuzz.sh list)
 	return $bad
-}
-
-# fuzz_one runs one target. Go's fuzzer can end a run in which nothing failed
-# with "context deadline exceeded", when a worker is busy as the time runs out:
-# such a run, without an input that failed, is done once more.
-fuzz_one() {
-	local out try
-	for try in 1 2 3; do
-		if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 10x -parallel 2 "$1" 2>&1); then
-			printf '%s\n' "$out" | tail -n 2
-			return
-		fi
-		printf '%s\n' "$out"
-		case $out in
-		*"Failing input written"* | *panic:*) return 1 ;;
-		*"context deadline exceeded"*) say "no input failed; once more ($try)" ;;
-		*) return 1 ;;
-		esac
-	done
-	return 1
 }
 
 interop_is="the real Rust peers of both eras against our host"
 interop() {
-	local bad=0 bin limit=30m
-	[ "${TARI_LIBP2P_LONG:-}" = 1 ] && limit=120m
+	local bad=0 bin
 	if bin=$(scripts/rust-modern.sh); then
 		export TARI_LIBP2P_RUST_MODERN=$bin
 	else
@@ -120,7 +98,7 @@ interop() {
 	else
 		[ "${CI:-}" = true ] && bad=1
 	fi
-	go test -race -tags interop -count=1 -timeout "$limit" ./interop/... || bad=1
+	go test -race -tags interop -count=1 -timeout 30m ./interop/... || bad=1
 	(cd examples && go test -race -tags interop -count=1 -run Rust ./libp2p) || bad=1
 	return $bad
 }

@@ -124,6 +124,10 @@ func TestSimultaneousDials(t *testing.T) {
 			for range rounds {
 				synctest.Test(t, func(t *testing.T) { dialAtOnce(t, n, each) })
 			}
+			if t.Failed() {
+				return
+			}
+			t.Logf("row: two of our hosts (%s) dial and send at the same moment | each message once, one connection left | %d rounds", n.Name, rounds)
 		})
 	}
 }

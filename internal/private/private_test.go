@@ -211,7 +211,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d of %d kills left an unfinished file", left, kills)
+	t.Logf("row: kill -9 while a secret is written | whole or not there, nothing else left | %d kills, %d left a file that Clean removed", kills, left)
 }
 
 var secretText = strings.Repeat("a secret of some length\n", 1000)

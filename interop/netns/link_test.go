@@ -44,7 +44,7 @@ func TestLinkDownAndUp(t *testing.T) {
 			if took := time.Since(up); took > 10*time.Second {
 				t.Errorf("away for %v: connected again after %v", away, took)
 			} else {
-				t.Logf("away for %v: connected again after %v", away, took)
+				t.Logf("row: the network is down for %v (a namespace) | redialed ≤ 5 s, no peer blamed | %v", away, took.Round(100*time.Millisecond))
 			}
 			if failed := f.since(mark, node.EventDialFailed); len(failed) != 0 {
 				t.Logf("while it came up: %+v", failed)
@@ -81,7 +81,7 @@ table inet silence {
 		if took := time.Since(silent); took > 65*time.Second {
 			t.Errorf("noticed after %v", took)
 		} else {
-			t.Logf("noticed after %v", took)
+			t.Logf("row: a link that drops everything (nftables) | noticed ≤ 60 s | %v", took.Round(time.Second))
 		}
 		run(t, "nft delete table inet silence")
 		eventually(t, "connected again", func() bool { return f.connections() == len(peers) })
