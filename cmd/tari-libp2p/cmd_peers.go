@@ -32,7 +32,7 @@ func (a *app) peersCommand() *cobra.Command {
 		Short: "Put a peer into the book",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPeer(args[0]); err != nil {
+			if _, err := parsePeer(args[0]); err != nil {
 				return err
 			}
 			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).AddPeer, a.printPeer)
@@ -88,16 +88,16 @@ func checkName(text string) error {
 	return nil
 }
 
-// checkPeer is checkName where a peer is introduced: PUBKEY::ADDRESS.
-func checkPeer(text string) error {
-	addr, err := tari.ParseAddress(text)
+// parsePeer reads PUBKEY::ADDRESS, where a peer is introduced. Errors are usage errors.
+func parsePeer(text string) (tari.Address, error) {
+	peer, err := tari.ParseAddress(text)
 	if err != nil {
-		return usagef("%s: %w", quote(text), err)
+		return peer, usagef("%s: %w", quote(text), err)
 	}
-	if len(addr.Addrs) == 0 {
-		return usagef("%s has no address: PUBKEY::ADDRESS, such as …::/ip4/1.2.3.4/tcp/18189", quote(text))
+	if len(peer.Addrs) == 0 {
+		return peer, usagef("%s has no address: PUBKEY::ADDRESS, such as …::/ip4/1.2.3.4/tcp/18189", quote(text))
 	}
-	return nil
+	return peer, nil
 }
 
 func (a *app) printPeer(p node.PeerInfo) {

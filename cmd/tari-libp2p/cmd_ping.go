@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/node"
 )
 
@@ -23,10 +22,7 @@ func (a *app) pingCommand() *cobra.Command {
 			"identity, yamux, round trip. It needs no set-up and leaves nothing behind. On failure it names the stage.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPeer(args[0]); err != nil {
-				return err
-			}
-			peer, err := tari.ParseAddress(args[0])
+			peer, err := parsePeer(args[0])
 			if err != nil {
 				return err
 			}

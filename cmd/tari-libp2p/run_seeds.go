@@ -37,10 +37,7 @@ func (s *runSeeds) flags(cmd *cobra.Command) {
 func (a *app) given(s *runSeeds, log *slog.Logger) ([]tari.Address, error) {
 	var out []tari.Address
 	for _, text := range s.texts {
-		if err := checkPeer(text); err != nil {
-			return nil, err
-		}
-		p, err := tari.ParseAddress(text)
+		p, err := parsePeer(text)
 		if err != nil {
 			return nil, err
 		}
