@@ -13,25 +13,23 @@ import (
 const doctorLimit = 30 * time.Second
 
 func (a *app) doctorCommand() *cobra.Command {
-	o := &a.options
+	var start runSeeds
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is in the way of our node, and say the cure",
 		Long: "Look for what is in the way of our node, running or not, and say the cure: clock, data folder, identity, disk,\n" +
-			"peer book, open files, ports, name servers, Tor, connections, reachability. Give it the options of \"run\". It\n" +
-			"asks nobody outside of this machine and changes nothing. Exit code 0 means that nothing failed; warnings may be.",
+			"peer book, open files, ports, name servers, Tor, connections, reachability. It takes the options of \"run\": give\n" +
+			"it the same. It asks nobody outside of this machine and changes nothing. Exit code 0 means that nothing failed;\n" +
+			"warnings may be.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := o.config()
+			p, err := a.plan(cmd, &start)
 			if err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("listen") && !cfg.Tor.Service {
-				cfg.Listen = defaultListen(cfg.Network.Port)
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorLimit)
 			defer cancel()
-			d := node.Diagnose(ctx, cfg)
+			d := node.Diagnose(ctx, p.cfg)
 			err = a.show(d, func() {
 				for _, c := range d.Checks {
 					a.out.printf("%-5s %-14s %s\n", c.Verdict, c.Name, c.Detail)
@@ -46,9 +44,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			return err
 		},
 	}
-	o.folderFlags(c)
-	o.torFlags(c)
-	o.limitFlags(c)
-	c.Flags().StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
+	a.options.nodeFlags(c)
+	start.flags(c)
 	return c
 }

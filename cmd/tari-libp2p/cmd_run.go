@@ -8,14 +8,14 @@ import (
 	"slices"
 	"time"
 
-	ma "github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
 
+	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/node"
+	"github.com/tari-libp2p/tari-libp2p/seeds"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	o := &a.options
 	var start runSeeds
 	run := &cobra.Command{
 		Use:   "run",
@@ -24,54 +24,55 @@ func (a *app) runCommand() *cobra.Command {
 			"connections and messages as they come.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := o.config()
+			p, err := a.plan(cmd, &start)
 			if err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("listen") && !cfg.Tor.Service {
-				cfg.Listen = defaultListen(cfg.Network.Port)
-			}
-			log, err := a.logger()
-			if err != nil {
-				return err
-			}
-			given, err := a.given(&start, log)
-			if err != nil {
-				return err
-			}
-			look, err := start.lookup(&cfg, log)
-			if err != nil {
-				return err
-			}
-			cfg.OnEvent = func(e node.Event) { a.event(log, e) }
-			n, err := node.Start(cmd.Context(), cfg)
+			p.cfg.OnEvent = func(e node.Event) { a.event(p.log, e) }
+			n, err := node.Start(cmd.Context(), p.cfg)
 			if err != nil {
 				return err
 			}
 			if err = n.ServeControl(); err == nil {
-				_, err = n.AddSeeds(given)
+				_, err = n.AddSeeds(p.seeds)
 			}
 			if err != nil {
 				n.Close()
 				return err
 			}
-			if len(look.Names) > 0 {
-				a.findSeedsFor(cmd.Context(), n, look, log)
+			if len(p.look.Names) > 0 {
+				a.findSeedsFor(cmd.Context(), n, p.look, p.log)
 			}
 			<-cmd.Context().Done()
 			return closeInTime(n)
 		},
 	}
-	o.folderFlags(run)
-	o.dialFlags(run)
-	o.torFlags(run)
-	o.limitFlags(run)
+	a.options.nodeFlags(run)
 	start.flags(run)
-	run.Flags().StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
-	run.Flags().StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
-	run.Flags().StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
-	run.Flags().StringVar(&o.log, "log", "warn", "`level` of the log on standard error: debug, info, warn, error, off")
 	return run
+}
+
+// plan is what the command line says of a node to run.
+type plan struct {
+	cfg   node.Config
+	seeds []tari.Address // given
+	look  seeds.Config   // where to look for more; without Names nowhere
+	log   *slog.Logger
+}
+
+// plan reads the options of run. Errors are usage errors.
+func (a *app) plan(cmd *cobra.Command, start *runSeeds) (p plan, err error) {
+	if p.cfg, err = a.options.nodeConfig(cmd); err != nil {
+		return p, err
+	}
+	if p.log, err = a.logger(); err != nil {
+		return p, err
+	}
+	if p.seeds, err = a.given(start, p.log); err != nil {
+		return p, err
+	}
+	p.look, err = start.lookup(&p.cfg, p.log)
+	return p, err
 }
 
 // closeLimit is how long Ctrl-C may take, whatever peers do.
@@ -87,13 +88,6 @@ func closeInTime(n *node.Node) error {
 		return err
 	case <-time.After(closeLimit):
 		return errors.New("a peer did not take everything in time; it was cut off")
-	}
-}
-
-func defaultListen(port int) []ma.Multiaddr {
-	return []ma.Multiaddr{
-		ma.StringCast(fmt.Sprintf("/ip4/0.0.0.0/tcp/%d", port)),
-		ma.StringCast(fmt.Sprintf("/ip6/::/tcp/%d", port)),
 	}
 }
 

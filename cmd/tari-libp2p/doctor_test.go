@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // verdicts are the doctor's, by the name of the check.
@@ -20,6 +23,25 @@ func verdicts(t *testing.T, r result) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestDoctorTakesTheOptionsOfRun: whoever has trouble with a command line can give it to the doctor as it is.
+func TestDoctorTakesTheOptionsOfRun(t *testing.T) {
+	root := (&app{}).rootCommand()
+	commands := map[string]*cobra.Command{}
+	for _, c := range root.Commands() {
+		commands[c.Name()] = c
+	}
+	commands["run"].Flags().VisitAll(func(f *pflag.Flag) {
+		if g := commands["doctor"].Flags().Lookup(f.Name); g == nil || g.DefValue != f.DefValue || g.Usage != f.Usage {
+			t.Errorf("--%s is an option of run; the doctor has %+v", f.Name, g)
+		}
+	})
+	for _, wrong := range [][]string{{"--seed", "x"}, {"--no-dns-seeds", "--dns-seed", "a.test"}, {"--log", "loud"}} {
+		if r := command(t, append([]string{"doctor", "--data-dir", t.TempDir()}, wrong...)...); r.code != exitUsage || r.out != "" {
+			t.Errorf("%v: %+v", wrong, r)
+		}
+	}
 }
 
 func TestDoctor(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,19 @@ func (o *options) torFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.tor.Only, "tor-only", false, "nothing but onion addresses: no other connection, claim or name look-up")
 	cmd.Flags().BoolVar(&o.tor.Direct, "tor-direct", false, "dial IP and DNS addresses directly, only onion addresses through Tor")
 	cmd.Flags().Uint16Var(&o.tor.Port, "onion-port", node.DefaultOnionPort, "`port` of the onion address")
+}
+
+// nodeFlags are the options of a node that runs.
+func (o *options) nodeFlags(cmd *cobra.Command) {
+	o.folderFlags(cmd)
+	o.dialFlags(cmd)
+	o.torFlags(cmd)
+	o.limitFlags(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
+	f.StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
+	f.StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
+	f.StringVar(&o.log, "log", "warn", "`level` of the log on standard error: debug, info, warn, error, off")
 }
 
 // limitFlags are the options that let more strangers in.
@@ -153,6 +167,17 @@ func (o *options) config() (node.Config, error) {
 	}
 	if cfg.DataDir = o.dataDir; cfg.DataDir == "" {
 		cfg.DataDir, err = defaultDataDir(cfg.Network.Name)
+	}
+	return cfg, err
+}
+
+// nodeConfig is config for a node that runs: it listens where nodes of its network do, if nothing else is said.
+func (o *options) nodeConfig(cmd *cobra.Command) (node.Config, error) {
+	cfg, err := o.config()
+	if err == nil && !cmd.Flags().Changed("listen") && !cfg.Tor.Service {
+		for _, all := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
+			cfg.Listen = append(cfg.Listen, ma.StringCast(fmt.Sprintf("%s/tcp/%d", all, cfg.Network.Port)))
+		}
 	}
 	return cfg, err
 }
