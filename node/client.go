@@ -114,7 +114,7 @@ func (c *Client) RemovePeer(ctx context.Context, peer string) (Removed, error) {
 
 // Send sends message to a peer, named as CheckPeer has it, of which an address must be known.
 func (c *Client) Send(ctx context.Context, peer string, message []byte) (Sent, error) {
-	return call[Sent](ctx, c, http.MethodPost, "/v1/send", url.Values{"peer": {peer}}, message)
+	return call[Sent](ctx, c, http.MethodPost, "/v1/send", url.Values{"peer": {peer}}, bytes.NewReader(message))
 }
 
 // Dial connects to a peer, named as CheckPeer has it, of which an address must be known.
@@ -181,21 +181,13 @@ func (c *Client) ExportPeers(ctx context.Context, format peerbook.Format, w io.W
 }
 
 // ImportPeers takes peers from what ExportPeers wrote, as peerbook.Import does.
-func (c *Client) ImportPeers(ctx context.Context, format peerbook.Format, from io.Reader) (done Imported, err error) {
-	answer, err := request(ctx, c, http.MethodPost, "/v1/book", url.Values{"format": {string(format)}}, from)
-	if err != nil {
-		return done, err
-	}
-	defer answer.Close()
-	if err := json.NewDecoder(answer).Decode(&done); err != nil {
-		return done, fmt.Errorf("node: control: answer: %w", err)
-	}
-	return done, nil
+func (c *Client) ImportPeers(ctx context.Context, format peerbook.Format, from io.Reader) (Imported, error) {
+	return call[Imported](ctx, c, http.MethodPost, "/v1/book", url.Values{"format": {string(format)}}, from)
 }
 
 // call makes one request and reads the answer.
-func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body []byte) (answer T, err error) {
-	raw, err := request(ctx, c, method, path, query, bytes.NewReader(body))
+func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body io.Reader) (answer T, err error) {
+	raw, err := request(ctx, c, method, path, query, body)
 	if err != nil {
 		return answer, err
 	}

@@ -104,7 +104,7 @@ func (n *Node) openFolder() (err error) {
 		return err
 	}
 	var setAside string
-	n.Identity, setAside, err = LoadOrCreateIdentity(filepath.Join(dir, identityName), time.Now())
+	n.Identity, setAside, err = LoadOrCreateIdentity(IdentityFile(dir), time.Now())
 	if setAside != "" {
 		n.emit(Event{Kind: EventIdentityBackup, Path: setAside})
 	}
