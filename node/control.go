@@ -159,7 +159,7 @@ func controlHandler(n *Node) http.Handler {
 	handle(mux, "DELETE /v1/bans", func(r *http.Request) (any, error) {
 		return n.Unban(r.Context(), r.URL.Query().Get("peer"))
 	})
-	mux.HandleFunc("GET /v1/book", func(w http.ResponseWriter, r *http.Request) { n.serveExport(w, r) })
+	mux.HandleFunc("GET /v1/book", n.serveExport)
 	handle(mux, "POST /v1/book", func(r *http.Request) (any, error) {
 		return n.importPeers(peerbook.Format(r.URL.Query().Get("format")), r.Body)
 	})

@@ -51,8 +51,8 @@ const (
 )
 
 // Diagnose looks at what a node of cfg needs on this machine: clock, data folder, identity, peer book, ports, descriptors,
-// disk, name servers, Tor if cfg wants it, and, if the node runs, how it is connected and whether it is reached. It asks nobody
-// outside of this machine, changes nothing, and never waits longer than ctx.
+// disk, name servers, Tor or the proxy if cfg wants it, and, if the node runs, how it is connected and whether it is reached. It
+// asks nobody else, changes nothing, and never waits longer than ctx.
 func Diagnose(ctx context.Context, cfg Config) Diagnosis {
 	d := &doctor{cfg: cfg}
 	d.ask(ctx)
@@ -66,8 +66,11 @@ func Diagnose(ctx context.Context, cfg Config) Diagnosis {
 		d.port(addr)
 	}
 	d.names()
-	if cfg.Tor.Service || cfg.Tor.Only {
+	switch {
+	case cfg.Tor.Service:
 		d.tor(ctx)
+	case cfg.Tor.SOCKS != "":
+		d.proxy(ctx)
 	}
 	d.running()
 	out := Diagnosis{OK: true, Checks: d.checks}
@@ -263,7 +266,7 @@ func (d *doctor) port(addr ma.Multiaddr) {
 }
 
 func (d *doctor) names() {
-	if d.cfg.Tor.Only || d.cfg.Tor.SOCKS != "" || d.cfg.Tor.Service && !d.cfg.Tor.Direct {
+	if d.cfg.Tor.Everything() {
 		d.say("name servers", CheckOK, "", "not used: names go through the proxy")
 		return
 	}
@@ -290,6 +293,15 @@ func (d *doctor) tor(ctx context.Context) {
 		}
 	}
 	d.say("tor", CheckOK, "", "a node can use it")
+}
+
+// proxy looks whether a proxy is there that is used without Tor's control port.
+func (d *doctor) proxy(ctx context.Context) {
+	if err := speaksSOCKS(ctx, d.cfg.Tor.SOCKS); err != nil {
+		d.say("proxy", CheckFail, "start the proxy, or correct --socks", "%s: %s", d.cfg.Tor.SOCKS, plain(err))
+		return
+	}
+	d.say("proxy", CheckOK, "", "%s", d.cfg.Tor.SOCKS)
 }
 
 // running looks at how the running node is connected.

@@ -148,7 +148,7 @@ func (n *Node) dialOurselves(ctx context.Context, addr ma.Multiaddr) (net.Conn, 
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	return (&torsocks.Dialer{Proxy: t.SOCKS, Find: n.findSOCKS()}).Dial(ctx, host, port, rand.Text())
+	return n.proxy().Dial(ctx, host, port, rand.Text())
 }
 
 func isOnion(addr ma.Multiaddr) bool {

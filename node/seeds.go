@@ -27,9 +27,8 @@ func (n *Node) AddSeeds(found []tari.Address) (int, error) {
 // Proxy is what a node dials through that dials everything through Tor or another proxy; nil if it does not. Whoever asks the
 // network for something on the node's behalf, such as for names, must use it too.
 func (n *Node) Proxy() *torsocks.Dialer {
-	t := n.config.Tor
-	if !t.used() || t.Direct {
+	if !n.config.Tor.Everything() {
 		return nil
 	}
-	return &torsocks.Dialer{Proxy: t.SOCKS, Find: n.findSOCKS()}
+	return n.proxy()
 }

@@ -39,6 +39,9 @@ type Tor struct {
 
 func (t Tor) used() bool { return t.Service || t.SOCKS != "" }
 
+// Everything is whether all that the node dials goes through the proxy.
+func (t Tor) Everything() bool { return t.used() && !t.Direct }
+
 func (t Tor) route() torsocks.Route {
 	switch {
 	case t.Only:
@@ -106,7 +109,7 @@ func (n *Node) transports(u transport.Upgrader, r network.ResourceManager, tcp t
 	if !t.used() {
 		return []transport.Transport{tcp}, nil
 	}
-	proxied, err := torsocks.NewTransport(u, r, &torsocks.Dialer{Proxy: t.SOCKS, Find: n.findSOCKS()}, t.route(), tcp)
+	proxied, err := torsocks.NewTransport(u, r, n.proxy(), t.route(), tcp)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +117,11 @@ func (n *Node) transports(u transport.Upgrader, r network.ResourceManager, tcp t
 		return []transport.Transport{tcp, proxied}, nil
 	}
 	return []transport.Transport{proxied}, nil
+}
+
+// proxy dials through Tor or the other proxy, of which there must be one.
+func (n *Node) proxy() *torsocks.Dialer {
+	return &torsocks.Dialer{Proxy: n.config.Tor.SOCKS, Find: n.findSOCKS()}
 }
 
 // findSOCKS asks the onion service where Tor's SOCKS port is now; nil if our user said where.

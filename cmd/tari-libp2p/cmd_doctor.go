@@ -18,9 +18,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what is in the way of our node, and say the cure",
 		Long: "Look for what is in the way of our node, running or not, and say the cure: clock, data folder, identity, disk,\n" +
-			"peer book, open files, ports, name servers, Tor, connections, reachability. It takes the options of \"run\": give\n" +
-			"it the same. It asks nobody outside of this machine and changes nothing. Exit code 0 means that nothing failed;\n" +
-			"warnings may be.",
+			"peer book, open files, ports, name servers, Tor or proxy, connections, reachability. It takes the options of\n" +
+			"\"run\": give it the same. It asks nobody but Tor or the proxy and changes nothing. Exit code 0 means that nothing\n" +
+			"failed; warnings may be.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.plan(cmd, &start)

@@ -72,13 +72,12 @@ func (s *runSeeds) lookup(cfg *node.Config, log *slog.Logger) (seeds.Config, err
 	if look.Servers, err = s.nameServers(); err != nil || len(look.Names) == 0 {
 		return look, err
 	}
-	proxied := (cfg.Tor.Service || cfg.Tor.SOCKS != "") && !cfg.Tor.Direct
 	switch {
 	case len(look.Servers) > 0:
 	case cfg.Tor.Only:
 		look.Names = nil
 		log.Warn("with --tor-only no names are asked for: give seeds (--seed), or a name server to ask through Tor (--dns-server)")
-	case proxied:
+	case cfg.Tor.Everything():
 		look.Servers = seeds.PublicServers()
 	case s.dnssec:
 		return look, usagef("--dnssec needs --dns-server: the system's resolver shows no signatures")
