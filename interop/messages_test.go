@@ -4,6 +4,7 @@ package interop
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -234,4 +235,35 @@ func TestEndUnderLoad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRateToRust: how many small messages a second the modern crate takes from
+// us. The Rust program hashes each and prints a line for it, so the figure is a
+// lower bound. It runs with TARI_LIBP2P_LONG=1 and prints a row of a table.
+func TestRateToRust(t *testing.T) {
+	if os.Getenv("TARI_LIBP2P_LONG") == "" {
+		t.Skip("only for its figure: set TARI_LIBP2P_LONG=1")
+	}
+	const series, count, size = 12, 50_000, 256
+	rust := startRust(t, modern)
+	us := startOurs(t, tari.Config{})
+	connect(t, us, rust, true)
+	toRust(t, us, rust, size, 1) // now there is a stream
+	slots := make(chan struct{}, 400)
+	start := time.Now()
+	for i := range count {
+		slots <- struct{}{}
+		err := us.msgs.SendAsync(peerID(t, rust), patternMessage(series, i, size), func(r messagingproto.Result) {
+			if r.Err != nil {
+				t.Errorf("message %d: %v", i, r.Err)
+			}
+			<-slots
+		})
+		if err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	last := sha256Hex(patternMessage(series, count-1, size))
+	rust.wait("the last message", func(ev event) bool { return isMessage(ev) && ev.SHA256 == last })
+	fmt.Printf("| T12 | 256 B messages, Go to Rust 6.3.0-pre.2 | ≥ 20,000/s | %.0f/s |\n", count/time.Since(start).Seconds())
 }

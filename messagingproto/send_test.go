@@ -233,3 +233,47 @@ func TestStatsSentAgain(t *testing.T) {
 		}
 	})
 }
+
+// A backlog whose connection is lost may be larger than what a queue may hold
+// while it dials; new messages are held to that.
+func TestBacklogWhileDialing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, in := twoServices(t, Config{})
+		block := make(chan struct{})
+		f.hosts["a"].opened = func(n int, s *fakeStream) {
+			if n == 1 {
+				s.out.setWindow(0)
+			}
+		}
+		f.hosts["a"].dial = func(_ context.Context, n int) error {
+			if n == 2 {
+				<-block
+			}
+			return nil
+		}
+		out := outcomes{t: t}
+		out.send(a, "b", fill('x', 1<<20))
+		synctest.Wait() // there is a stream, on which nothing moves
+		for range 19 {
+			out.send(a, "b", fill('x', 1<<20))
+		}
+		f.conn(f.hosts["a"], f.hosts["b"]).kill(true)
+		if synctest.Wait(); a.Stats().DialingBytes != 20<<20 {
+			t.Errorf("while it dials again: %+v", a.Stats())
+		}
+		err := a.SendAsync("b", []byte("new"), nil)
+		if ReasonOf(err) != QueueFull || !errors.Is(err, errDialingPeerBytes) {
+			t.Errorf("a new message: %v", err)
+		}
+		close(block)
+		if got := out.reasons(); !slices.Equal(got, make([]Reason, 20)) {
+			t.Errorf("the backlog: %v", got)
+		}
+		if synctest.Wait(); len(in.all()) != 20 {
+			t.Errorf("%d of 20 arrived", len(in.all()))
+		}
+		if err := a.Send(t.Context(), "b", []byte("new")); err != nil {
+			t.Error(err)
+		}
+	})
+}
