@@ -29,23 +29,28 @@ type Client struct {
 // open, whose Node the Client closes. While another process holds the folder but does not answer, Reach tries again
 // for 5 s, then returns the *peerbook.LockedError.
 func Reach(ctx context.Context, dir string, open func() (*Node, error)) (*Client, error) {
+	c, n, err := dialOrOpen(ctx, dir, open)
+	if c != nil || err != nil {
+		return c, err
+	}
+	return &Client{http: &http.Client{Transport: direct{controlHandler(n)}}, node: n}, nil
+}
+
+// dialOrOpen gives a Client of the node that runs in dir or, if none does, what open opens there, trying again as Reach says.
+func dialOrOpen[T any](ctx context.Context, dir string, open func() (T, error)) (c *Client, opened T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
 	for {
 		if c := dialControl(ctx, dir); c != nil {
-			return c, nil
+			return c, opened, nil
 		}
-		n, err := open()
-		if err == nil {
-			return &Client{http: &http.Client{Transport: direct{controlHandler(n)}}, node: n}, nil
-		}
-		var locked *peerbook.LockedError
-		if !errors.As(err, &locked) {
-			return nil, err
+		opened, err = open()
+		if !errors.As(err, new(*peerbook.LockedError)) {
+			return nil, opened, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return nil, opened, err
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -82,42 +82,32 @@ func Diagnose(ctx context.Context, cfg Config) Diagnosis {
 
 type doctor struct {
 	cfg    Config
-	status *Status // of the running node, or nil
+	status *Status        // of the running node, or nil
+	peers  *peerbook.Book // else, open, or nil
+	failed error          // else, why
 	checks []Check
-	newest time.Time // of the signed claims in the book
 }
 
-// ask gets the status of a node that runs in the folder. While another process has the book open it tries again for a while: the
-// node may just be starting.
+// ask gets the status of a node that runs in the folder, or else opens the peer book, if there is one.
 func (d *doctor) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
-	defer cancel()
-	for {
-		if client := dialControl(ctx, d.cfg.DataDir); client != nil {
-			defer client.Close()
-			if s, err := client.Status(ctx); err == nil && s.Running {
-				d.status = &s
-			}
-			return
-		}
-		dir := filepath.Join(d.cfg.DataDir, peersName)
+	dir := filepath.Join(d.cfg.DataDir, peersName)
+	var client *Client
+	client, d.peers, d.failed = dialOrOpen(ctx, d.cfg.DataDir, func() (*peerbook.Book, error) {
 		if _, err := os.Stat(dir); err != nil {
-			return
+			return nil, err
 		}
-		book, err := peerbook.Open(dir, peerbook.Config{})
-		if err == nil {
-			_ = book.Close() // it was only read
-		}
-		var locked *peerbook.LockedError
-		if !errors.As(err, &locked) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(50 * time.Millisecond):
-		}
+		return peerbook.Open(dir, peerbook.Config{})
+	})
+	if client == nil {
+		return
 	}
+	defer client.Close()
+	s, err := client.Status(ctx)
+	if err != nil || !s.Running {
+		d.failed = &peerbook.LockedError{Dir: dir}
+		return
+	}
+	d.status = &s
 }
 
 func (d *doctor) say(name string, v Verdict, cure, detail string, args ...any) {
@@ -184,37 +174,33 @@ func (d *doctor) disk() {
 	}
 }
 
-// book opens the peer book if it is there and nobody has it open.
+// book looks into the peer book, and closes it.
 func (d *doctor) book() {
-	if d.status != nil {
+	switch err := d.failed; {
+	case d.status != nil:
 		d.say("peer book", CheckOK, "", "%d peers", d.status.Peers)
 		return
-	}
-	dir := filepath.Join(d.cfg.DataDir, peersName)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	case errors.Is(err, fs.ErrNotExist):
 		d.say("peer book", CheckOK, "", "none yet")
 		return
-	}
-	book, err := peerbook.Open(dir, peerbook.Config{})
-	var locked *peerbook.LockedError
-	if errors.As(err, &locked) {
+	case errors.As(err, new(*peerbook.LockedError)):
 		d.say("peer book", CheckFail, "stop the process that has it open, or choose another folder", "%v, which does not answer on the control socket", err)
 		return
-	}
-	if err != nil {
+	case d.peers == nil:
 		d.say("peer book", CheckFail, "set the folder aside: the peers can be found again", "%v", err)
 		return
 	}
-	defer book.Close()
-	for _, r := range book.List(nil) {
-		if r.Claim != nil && r.Claim.Signature != nil && r.Claim.Signature.UpdatedAt.After(d.newest) {
-			d.newest = r.Claim.Signature.UpdatedAt
+	defer d.peers.Close()
+	var newest time.Time // of what peers have signed
+	for _, r := range d.peers.List(nil) {
+		if r.Claim != nil && r.Claim.Signature != nil && r.Claim.Signature.UpdatedAt.After(newest) {
+			newest = r.Claim.Signature.UpdatedAt
 		}
 	}
-	if ahead := time.Until(d.newest); ahead > clockSlack {
+	if ahead := time.Until(newest); ahead > clockSlack {
 		d.say("clock", CheckFail, "set the clock", "a peer signed something %s after now", ahead.Round(time.Minute))
 	}
-	s := book.Stats()
+	s := d.peers.Stats()
 	switch {
 	case s.Damaged != "":
 		d.say("peer book", CheckWarn, "", "%d peers; damaged files were replaced from the backup, the old ones are in %s", s.Peers, s.Damaged)
