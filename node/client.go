@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
 
@@ -102,9 +103,14 @@ func (c *Client) AddPeer(ctx context.Context, peer string) (PeerInfo, error) {
 	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/peers", url.Values{"peer": {peer}}, nil)
 }
 
-// AddSeed is AddPeer for a well-known node, which the book never gives up.
-func (c *Client) AddSeed(ctx context.Context, peer string) (PeerInfo, error) {
-	return call[PeerInfo](ctx, c, http.MethodPost, "/v1/seeds", url.Values{"peer": {peer}}, nil)
+// AddSeeds puts well-known nodes into the peer book, as Node.AddSeeds does. It returns how many there were.
+func (c *Client) AddSeeds(ctx context.Context, found []tari.Address) (int, error) {
+	body, err := json.Marshal(texts(found))
+	if err != nil {
+		return 0, err
+	}
+	done, err := call[seedsAdded](ctx, c, http.MethodPost, "/v1/seeds", nil, bytes.NewReader(body))
+	return done.Added, err
 }
 
 // Peer tells all that the book knows of a peer, named as CheckPeer has it.

@@ -105,7 +105,7 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/identity            → IdentityInfo
 //	GET  /v1/peers               → PeerList
 //	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
-//	POST /v1/seeds?peer=P        → PeerInfo       as well
+//	POST /v1/seeds        body   → {"added":N}    of a JSON array of such P, at most 8 MiB
 //	GET  /v1/peer?peer=P         → PeerDetail
 //	DELETE /v1/peers?peer=P      → Removed
 //	POST /v1/send?peer=P  body   → Sent           the message, at most 8 MiB
@@ -130,9 +130,7 @@ func controlHandler(n *Node) http.Handler {
 	handle(mux, "GET /v1/peer", func(r *http.Request) (any, error) {
 		return n.GetPeer(r.Context(), r.URL.Query().Get("peer"))
 	})
-	handle(mux, "POST /v1/seeds", func(r *http.Request) (any, error) {
-		return n.AddSeed(r.Context(), r.URL.Query().Get("peer"))
-	})
+	handle(mux, "POST /v1/seeds", func(r *http.Request) (any, error) { return n.addSeeds(r.Body) })
 	handle(mux, "DELETE /v1/peers", func(r *http.Request) (any, error) {
 		return n.RemovePeer(r.Context(), r.URL.Query().Get("peer"))
 	})

@@ -106,23 +106,11 @@ func (n *Node) ListPeers(context.Context) (PeerList, error) {
 
 // AddPeer puts a peer, written PUBKEY::ADDR[::ADDR], into the book.
 func (n *Node) AddPeer(_ context.Context, text string) (PeerInfo, error) {
-	return n.addPeer(text, false)
-}
-
-// AddSeed is AddPeer for a well-known node, which the book never gives up.
-func (n *Node) AddSeed(_ context.Context, text string) (PeerInfo, error) {
-	return n.addPeer(text, true)
-}
-
-func (n *Node) addPeer(text string, seed bool) (PeerInfo, error) {
-	p, err := parsePeer(text)
+	p, err := parseNewPeer(text)
 	if err != nil {
 		return PeerInfo{}, err
 	}
-	if len(p.Addrs) == 0 {
-		return PeerInfo{}, fail(FailUsage, errors.New("node: the peer has no address"))
-	}
-	record, err := n.learn(p, seed)
+	record, err := n.learn(p, false)
 	if err != nil {
 		return PeerInfo{}, err
 	}
@@ -209,4 +197,13 @@ func parsePeer(text string) (tari.Address, error) {
 		return p, fail(FailUsage, err)
 	}
 	return p, nil
+}
+
+// parseNewPeer is parsePeer where a peer is introduced.
+func parseNewPeer(text string) (tari.Address, error) {
+	p, err := parsePeer(text)
+	if err == nil && len(p.Addrs) == 0 {
+		err = fail(FailUsage, errors.New("node: the peer has no address"))
+	}
+	return p, err
 }

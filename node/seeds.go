@@ -1,6 +1,10 @@
 package node
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
+
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/torsocks"
 )
@@ -22,6 +26,32 @@ func (n *Node) AddSeeds(found []tari.Address) (int, error) {
 		n.Connectivity.Changed()
 	}
 	return added, nil
+}
+
+// maxSeedsBody bounds a list of seeds, in bytes: our choice.
+const maxSeedsBody = 8 << 20
+
+// seedsAdded is the answer to a list of seeds.
+type seedsAdded struct {
+	Added int `json:"added"`
+}
+
+// addSeeds is AddSeeds for a JSON array of PUBKEY::ADDR[::ADDR].
+func (n *Node) addSeeds(body io.Reader) (seedsAdded, error) {
+	var list []string
+	if err := json.NewDecoder(io.LimitReader(body, maxSeedsBody)).Decode(&list); err != nil {
+		return seedsAdded{}, fail(FailUsage, fmt.Errorf("node: seeds: not a JSON array of PUBKEY::ADDRESS, or too long: %w", err))
+	}
+	var found []tari.Address
+	for _, text := range list {
+		p, err := parseNewPeer(text)
+		if err != nil {
+			return seedsAdded{}, err
+		}
+		found = append(found, p)
+	}
+	added, err := n.AddSeeds(found)
+	return seedsAdded{added}, err
 }
 
 // Proxy is what a node dials through that dials everything through Tor or another proxy; nil if it does not. Whoever asks the

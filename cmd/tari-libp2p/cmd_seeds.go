@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/node"
 	"github.com/tari-libp2p/tari-libp2p/seeds"
 	"github.com/tari-libp2p/tari-libp2p/torsocks"
@@ -117,7 +116,11 @@ func (a *app) findSeeds(cmd *cobra.Command, o *seedOptions) error {
 	peers := report.Peers()
 	added := 0
 	if o.add && len(peers) > 0 {
-		if added, err = a.addSeeds(cmd.Context(), peers); err != nil {
+		err = a.withNode(cmd.Context(), node.Open, func(c *node.Client) (err error) {
+			added, err = c.AddSeeds(cmd.Context(), peers)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -178,20 +181,6 @@ func (a *app) seedFile(name string) (seeds.Source, error) {
 	}
 	defer file.Close()
 	return seeds.Read(file, name)
-}
-
-// addSeeds puts peers into the book of the node, running or not.
-func (a *app) addSeeds(ctx context.Context, peers []tari.Address) (added int, err error) {
-	err = a.withNode(ctx, node.Open, func(c *node.Client) error {
-		for _, p := range peers {
-			if _, err := c.AddSeed(ctx, p.String()); err != nil {
-				return err
-			}
-			added++
-		}
-		return nil
-	})
-	return added, err
 }
 
 func seedsJSON(r *seeds.Report, peers, added int) seedReport {

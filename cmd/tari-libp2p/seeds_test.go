@@ -74,6 +74,18 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestSeedsOfARunningNode: it connects to what "seeds --add" gives it, and not to itself.
+func TestSeedsOfARunningNode(t *testing.T) {
+	dir := t.TempDir()
+	seed, n := startRun(t, t.TempDir()), startRun(t, dir)
+	r := commandIn(t, n.peer+"\n"+seed.peer+"\n", "seeds", "--add", "--seed-file", "-", "--data-dir", dir)
+	if r.code != exitOK || !strings.Contains(r.out, "2 peers in all, 1 put into the book") {
+		t.Errorf("%+v", r)
+	}
+	seed.line("connected    inbound " + key(n.peer))
+	says(t, exitNotFound, "does not know", "peers", "get", key(n.peer), "--data-dir", dir)
+}
+
 func TestNoSeeds(t *testing.T) {
 	r := command(t, "seeds", "--dns-server", nameServer(t), "--dns-seed", "seeds.example.test", "--timeout", "1m")
 	if r.code != exitUnreachable || !strings.Contains(r.out, "0 peers in all") {
