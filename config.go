@@ -98,6 +98,10 @@ type Limits struct {
 	// the place of loopback.
 	Exempt []netip.Prefix
 
+	// NeverDial are addresses that we do not dial, whoever claims them and whichever name leads there, as tari_comms has its
+	// excluded_dial_addresses. A proxy that resolves names for us does not know of it.
+	NeverDial []AddrRange
+
 	// Liveness says who may ask whether we are alive. Its sessions occupy handshake slots, so at most half of those. nil: the
 	// liveness byte is refused like an unknown one.
 	Liveness *wiremode.Gate

@@ -21,6 +21,7 @@ const maxReasons = 256
 // it, finds that no transport dials it, and explain puts the reason there.
 type namesExplained struct {
 	*resolver
+	policy     *dialPolicy
 	transports []transport.Transport // all of the host's
 
 	mu      sync.Mutex
@@ -31,7 +32,11 @@ var errNoName = errors.New("tari: the name has no address")
 
 // ResolveDNSComponent returns the address itself if it cannot be looked up.
 func (n *namesExplained) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limit int) ([]ma.Multiaddr, error) {
-	found, err := n.resolver.ResolveDNSComponent(ctx, a, limit)
+	var found []ma.Multiaddr
+	err := n.policy.refuses(a)
+	if err == nil {
+		found, err = n.resolver.ResolveDNSComponent(ctx, a, limit)
+	}
 	if err == nil && len(found) == 0 {
 		err = errNoName
 	}
@@ -84,7 +89,8 @@ func (n *namesExplained) have() []string {
 	return names
 }
 
-// explain says in a dial's error why a lookup came to nothing, and which transports there are where none dials an address.
+// explain says in a dial's error why a lookup came to nothing, which transports there are where none dials an address, and why an
+// address is never dialed.
 func (n *namesExplained) explain(err error) error {
 	var failed *swarm.DialError
 	if !errors.As(err, &failed) {
@@ -95,6 +101,12 @@ func (n *namesExplained) explain(err error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, one := range explained.DialErrors {
+		if errors.Is(one.Cause, swarm.ErrGaterDisallowedConnection) {
+			if refused := n.policy.refuses(one.Address); refused != nil {
+				explained.DialErrors[i].Cause = refused
+			}
+			continue
+		}
 		if !errors.Is(one.Cause, swarm.ErrNoTransport) {
 			continue
 		}

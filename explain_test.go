@@ -49,7 +49,7 @@ func TestANameThatLeadsNowhere(t *testing.T) {
 }
 
 func TestReasonsAreForgottenInBulk(t *testing.T) {
-	n := &namesExplained{resolver: newResolver(false)}
+	n := &namesExplained{resolver: newResolver(false), policy: new(dialPolicy)}
 	n.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return nil, errNoName }
 	for i := range 3 * maxReasons {
 		a := ma.StringCast(fmt.Sprintf("/dns4/n%d.example/tcp/1", i))

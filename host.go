@@ -114,8 +114,9 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
 		return err
 	}
-	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses)}
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, cfg.Gater, h.names); err != nil {
+	policy := &dialPolicy{gater: cfg.Gater, never: cfg.Limits.NeverDial, allowTest: cfg.AllowTestAddresses}
+	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses), policy: policy}
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, policy, h.names); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {

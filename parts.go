@@ -40,9 +40,7 @@ func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.Re
 		swarm.WithMultiaddrResolver(names),
 		swarm.WithUDPBlackHoleSuccessCounter(nil),
 		swarm.WithIPv6BlackHoleSuccessCounter(nil),
-	}
-	if gater != nil {
-		options = append(options, swarm.WithConnectionGater(gater))
+		swarm.WithConnectionGater(gater),
 	}
 	return swarm.NewSwarm(id, peers, bus, options...)
 }

@@ -313,6 +313,7 @@ func TestExitCodes(t *testing.T) {
 		{"no key", []string{"ping", address}, exitUsage, ""},
 		{"onion without a proxy", []string{"ping", stranger + "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1"}, exitUsage, "SOCKS"},
 		{"tor-only without tor", []string{"run", "--tor-only", "--data-dir", t.TempDir()}, exitUsage, "--tor"},
+		{"no range", []string{"run", "--never-dial", "/ip4/1.2.3/tcp/1", "--data-dir", t.TempDir()}, exitUsage, "--never-dial"},
 		{"ping nobody", []string{"ping", stranger + nobody}, exitUnreachable, "connect"},
 		{"send to nobody", []string{"send", stranger + nobody, "x", "--data-dir", t.TempDir()}, exitUnreachable, "refused"},
 		{"ping another key", []string{"ping", stranger + address}, exitAuthentication, "has the key"},

@@ -22,6 +22,7 @@ type options struct {
 	listen    []string
 	public    []string
 	peers     []string
+	never     []string
 	dataDir   string
 	allowTest bool
 	log       string
@@ -79,7 +80,7 @@ func (o *options) nodeFlags(cmd *cobra.Command) {
 	f.StringVar(&o.log, "log", "warn", "`level` of the log on standard error: debug, info, warn, error, off")
 }
 
-// limitFlags are the options that let more strangers in.
+// limitFlags are the options of what strangers can make us do.
 func (o *options) limitFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.IntVar(&o.limits.Inbound, "max-inbound", 500, "at most `N` connections that others opened, a listener")
@@ -88,6 +89,7 @@ func (o *options) limitFlags(cmd *cobra.Command) {
 	f.IntVar(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
 	f.IntVar(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
 	f.IntVar(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
+	f.StringSliceVar(&o.never, "never-dial", nil, "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)")
 }
 
 // raise is the option behind a reason to refuse; otherwise what the library says of it.
@@ -164,6 +166,13 @@ func (o *options) config() (node.Config, error) {
 			return cfg, usagef("--peer %s: %w", quote(text), err)
 		}
 		cfg.Peers = append(cfg.Peers, peer)
+	}
+	for _, text := range o.never {
+		r, err := tari.ParseAddrRange(text)
+		if err != nil {
+			return cfg, usagef("--never-dial: %w", err)
+		}
+		cfg.Limits.NeverDial = append(cfg.Limits.NeverDial, r)
 	}
 	if cfg.DataDir = o.dataDir; cfg.DataDir == "" {
 		cfg.DataDir, err = defaultDataDir(cfg.Network.Name)
