@@ -97,6 +97,43 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
+// TestProtected: a connection is kept as long as anybody protects it, in the host by a tag of his own, or in the book. One that only
+// carries messages is not.
+func TestProtected(t *testing.T) {
+	them := listeningNode(t, Config{})
+	us, err := Errand(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	l := &links{n: us}
+	check := func(when string, want bool) {
+		t.Helper()
+		if c := l.Connections(); len(c) != 1 || c[0].Protected != want {
+			t.Errorf("%s: %+v", when, c)
+		}
+	}
+	to := dialAt(t, them)
+	if _, err := us.Send(t.Context(), to.String(), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	check("with a message", false)
+	id, manager := to.Key.PeerID(), us.Host.ConnManager()
+	manager.Protect(id, "sync")
+	manager.Protect(id, "wallet")
+	check("held by two", true)
+	manager.Unprotect(id, "sync")
+	check("held by one", true)
+	manager.Unprotect(id, "wallet")
+	check("held by none", false)
+	for _, protected := range []bool{true, false} {
+		if err := us.Peers.Protect(id, protected); err != nil {
+			t.Fatal(err)
+		}
+		check("by the book", protected)
+	}
+}
+
 func listeningNode(t *testing.T, cfg Config) *Node {
 	t.Helper()
 	if cfg.Listen == nil {

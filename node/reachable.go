@@ -18,7 +18,7 @@ import (
 // How often a node asks at its public addresses whether it answers there, and how long one may take: our choice.
 const (
 	reachEvery = 10 * time.Minute
-	reachLimit = 60 * time.Second // an onion address takes that long to be found
+	reachLimit = 60 * time.Second // of an onion address: onionDialLimit
 )
 
 // Reached is what a node found when it dialed one of its own public addresses.
@@ -119,7 +119,7 @@ func (n *Node) checkReachable(ctx context.Context) {
 }
 
 func (n *Node) checkAddress(ctx context.Context, addr ma.Multiaddr) error {
-	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	ctx, cancel := context.WithTimeout(ctx, timeToReach(addr))
 	defer cancel()
 	conn, err := n.dialOurselves(ctx, addr)
 	if err != nil {
@@ -136,6 +136,14 @@ func (n *Node) checkAddress(ctx context.Context, addr ma.Multiaddr) error {
 		return errors.New("somebody else answers there")
 	}
 	return nil
+}
+
+// timeToReach is how long the check of an address may take. Tor may look for an onion service for two minutes.
+func timeToReach(addr ma.Multiaddr) time.Duration {
+	if isOnion(addr) {
+		return onionDialLimit
+	}
+	return reachLimit
 }
 
 // dialOurselves goes the way that the node's own dials go: through the proxy if it has one for such an address.

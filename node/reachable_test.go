@@ -196,3 +196,11 @@ func TestReachableGoesThroughTheProxy(t *testing.T) {
 		t.Errorf("an onion address without Tor: %+v", got)
 	}
 }
+
+// An onion address is found later than others, and has the time for it.
+func TestOnionsMayBeSlow(t *testing.T) {
+	onion := ma.StringCast("/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:18141")
+	if other := ma.StringCast("/ip4/203.0.113.7/tcp/18189"); timeToReach(onion) < 130*time.Second || timeToReach(other) >= timeToReach(onion) {
+		t.Errorf("%v for an onion address, %v for another", timeToReach(onion), timeToReach(other))
+	}
+}
