@@ -76,6 +76,50 @@ func TestSlotsOfDifferentSources(t *testing.T) {
 	}
 }
 
+// Who is exempt is not counted by source: loopback unless there is a list; an address is looked for as IPv4 and as IPv6, whichever
+// way it and the list are written.
+func TestExemptSources(t *testing.T) {
+	for _, c := range []struct {
+		exempt []string // nil: the default
+		from   string
+		source string // what it is counted as, "" if it is exempt
+	}{
+		{nil, "/ip4/127.0.0.1/tcp/1", ""},
+		{nil, "/ip4/127.9.9.9/tcp/1", ""},
+		{nil, "/ip6/::1/tcp/1", ""},
+		{nil, "/ip6/::ffff:127.0.0.1/tcp/1", ""},
+		{nil, "/memory/1", ""},
+		{nil, "/ip4/1.2.3.4/tcp/1", "1.2.3.4/32"},
+		{nil, "/ip6/::ffff:1.2.3.4/tcp/1", "1.2.3.4/32"},
+		{nil, "/ip6/2001:db8:1:2:3:4:5:6/tcp/1", "2001:db8:1:2::/64"},
+		{[]string{}, "/ip4/127.0.0.1/tcp/1", "127.0.0.1/32"},
+		{[]string{"10.0.0.0/8"}, "/ip4/10.1.2.3/tcp/1", ""},
+		{[]string{"10.0.0.0/8"}, "/ip6/::ffff:10.1.2.3/tcp/1", ""},
+		{[]string{"10.0.0.0/8"}, "/ip4/11.0.0.1/tcp/1", "11.0.0.1/32"},
+		{[]string{"::ffff:10.0.0.0/104"}, "/ip4/10.1.2.3/tcp/1", ""},
+		{[]string{"::ffff:10.0.0.0/104"}, "/ip4/11.1.2.3/tcp/1", "11.1.2.3/32"},
+		{[]string{"::/0"}, "/ip4/1.2.3.4/tcp/1", ""},
+		{[]string{"::/0"}, "/ip6/2001:db8::1/tcp/1", ""},
+		{[]string{"0.0.0.0/0"}, "/ip6/2001:db8::1/tcp/1", "2001:db8::/64"},
+		{[]string{"2001:db8::/32"}, "/ip4/32.1.13.184/tcp/1", "32.1.13.184/32"},
+	} {
+		limits := Limits{}.withDefaults()
+		if c.exempt != nil {
+			limits.Exempt = []netip.Prefix{}
+		}
+		for _, text := range c.exempt {
+			limits.Exempt = append(limits.Exempt, netip.MustParsePrefix(text))
+		}
+		got := ""
+		if source := newAdmission(limits, false).sourceOf(ma.StringCast(c.from)); source.IsValid() {
+			got = source.String()
+		}
+		if got != c.source {
+			t.Errorf("%s, with %q exempt, counts as %q, want %q", c.from, c.exempt, got, c.source)
+		}
+	}
+}
+
 // The listener for Tor has its own counts, and whoever comes there is not counted by source, nor exempt from them.
 func TestTheListenerForTor(t *testing.T) {
 	h := startHost(t, Config{Listen: loopback, ListenOnion: loopback[0], Limits: Limits{

@@ -89,6 +89,52 @@ func TestLivenessBesidePeers(t *testing.T) {
 	}
 }
 
+// The liveness sessions of all listeners of a host are counted together.
+func TestLivenessIsSharedByListeners(t *testing.T) {
+	gate := &wiremode.Gate{MaxSessions: 1, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	h := startHost(t, Config{Listen: []ma.Multiaddr{loopback[0], loopback[0]}, Limits: Limits{Liveness: gate}})
+	listening := h.Network().ListenAddresses()
+	if len(listening) != 2 {
+		t.Fatalf("listens on %v", listening)
+	}
+	ctx := testContext(t)
+	probe := func(a ma.Multiaddr) (manet.Conn, error) {
+		c, err := manet.Dial(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c, wiremode.Probe(ctx, c, dialect.Mainnet.Liveness, "are you there")
+	}
+	first, err := probe(listening[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := probe(listening[1]); !errors.Is(err, wiremode.ErrNoEcho) {
+		t.Errorf("the other listener has a session beside the only one: %v", err)
+	}
+	first.Close()
+	eventually(t, "its place is free again", func() bool { _, err := probe(listening[1]); return err == nil })
+}
+
+// Whoever connects and says nothing holds up nobody: a peer that comes meanwhile is let in at once.
+func TestSilentSocketsDoNotBlockAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, other := startHost(t, Config{}), startHost(t, Config{})
+		for range 50 {
+			c := dialRaw(t, h)
+			defer c.Close()
+		}
+		synctest.Wait()
+		start := time.Now()
+		connect(t, other, h)
+		say(t, other, h.ID(), "meanwhile")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("waited for %v", took)
+		}
+	})
+}
+
 // What was written before Close arrives, over TCP as well: nothing is reset.
 func TestCloseSendsWhatWasWritten(t *testing.T) {
 	inEachDialect(t, func(t *testing.T, n dialect.Network) {

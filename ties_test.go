@@ -143,6 +143,36 @@ func TestTheLoserOfATieKeepsItsWord(t *testing.T) {
 	})
 }
 
+// A peer that connects again while its first connection still stands has given that up: the newer one stays, whoever is the lower.
+func TestOfTwoInTheSameDirectionTheNewerStays(t *testing.T) {
+	inEachDialect(t, func(t *testing.T, n dialect.Network) {
+		for _, lower := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := startHost(t, Config{Network: n}), startHost(t, Config{Network: n})
+				if lower != (a.PublicKey().NodeID().Compare(b.PublicKey().NodeID()) < 0) {
+					a, b = b, a
+				}
+				connect(t, a, b)
+				synctest.Wait()
+				older := b.Network().ConnsToPeer(a.ID())[0]
+				time.Sleep(time.Second)
+				addr := b.Addrs()[0]
+				again, err := a.swarm.TransportForDialing(addr).Dial(context.Background(), addr, b.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(tieLinger)
+				synctest.Wait()
+				conns := b.Network().ConnsToPeer(a.ID())
+				if len(conns) != 1 || conns[0] == older || conns[0].IsClosed() {
+					t.Errorf("left: %v, the older one was %v", conns, older)
+				}
+				again.Close()
+			})
+		}
+	})
+}
+
 // deafConn stops reading at some point, until the end of the test.
 type deafConn struct {
 	net.Conn
