@@ -3,7 +3,6 @@ package tari
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +43,8 @@ type Host struct {
 	ours  *ownClaim
 	ties  ties
 
-	onion    ma.Multiaddr // what ListenOnion became; nil: nothing
+	upgrader *upgrader
+	listen   listening
 	refusals *refusals
 
 	identified event.Emitter // EvtPeerIdentificationCompleted
@@ -64,6 +64,20 @@ var ErrClosed = errors.New("tari: host is closed")
 
 // New starts a host: when it returns, the host listens. The error says which setting is wrong or which address cannot be listened on.
 func New(cfg Config) (*Host, error) {
+	h, err := NewUnstarted(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Listen(); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// NewUnstarted is New for who has handlers to set before the first peer comes: the host can dial, and nobody can reach it until
+// Listen. Close ends it, started or not.
+func NewUnstarted(cfg Config) (*Host, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -148,35 +162,9 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		offence:  h.Offence,
 		cameIn:   h.cameIn,
 	}
-	if h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports); err != nil {
-		return err
-	}
-	for _, a := range cfg.Listen {
-		if err = h.swarm.AddListenAddr(a); err != nil {
-			return cannotListen(a, err)
-		}
-	}
-	if cfg.ListenOnion != nil {
-		return h.listenOnion(up, cfg.ListenOnion)
-	}
-	return nil
-}
-
-// listenOnion starts the listener for Tor.
-func (h *Host) listenOnion(up *upgrader, a ma.Multiaddr) error {
-	before := h.swarm.ListenAddresses()
-	up.onion.Store(true)
-	err := h.swarm.AddListenAddr(a)
-	up.onion.Store(false)
-	if err != nil {
-		return cannotListen(a, err)
-	}
-	for _, now := range h.swarm.ListenAddresses() {
-		if !slices.ContainsFunc(before, now.Equal) {
-			h.onion = now
-		}
-	}
-	return nil
+	h.upgrader, h.listen.addrs, h.listen.onion = up, cfg.Listen, cfg.ListenOnion
+	h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports)
+	return err
 }
 
 // Close ends all connections after what was written to them has been sent, but waits no longer than two seconds for peers that
@@ -231,8 +219,8 @@ func (h *Host) EventBus() event.Bus { return h.bus }
 // Mux returns the table of stream handlers, which negotiates the Tari way.
 func (h *Host) Mux() protocol.Switch { return h.mux }
 
-// OnionListener is the address for Tor to deliver to, Config.ListenOnion with its port; nil if there is none.
-func (h *Host) OnionListener() ma.Multiaddr { return h.onion }
+// OnionListener is the address for Tor to deliver to, Config.ListenOnion with its port; nil if there is none, or not yet.
+func (h *Host) OnionListener() ma.Multiaddr { return h.listen.tor() }
 
 // Refusals counts the inbound connections refused since the start, by reason.
 func (h *Host) Refusals() Refusals { return h.refusals.sum() }

@@ -16,30 +16,57 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/wiremode"
 )
 
-// Start opens the data folder of cfg and starts a node there. ctx bounds the start only; Close ends the node.
-func Start(ctx context.Context, cfg Config) (*Node, error) {
-	n, err := Errand(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	n.keep(n.running)
-	return n, nil
-}
-
-// Errand is Start for a node that has one thing to do: it makes no connections of its own accord.
-func Errand(ctx context.Context, cfg Config) (*Node, error) {
+// New opens the data folder of cfg and builds a node there that does not run yet: nobody can reach it, and it connects to nobody of its
+// own accord. That is the time to register protocols (Host.SetStreamHandler), to take messages (Messages.Handle), to add peers, and to
+// subscribe (Host.EventBus). Then Start. Close ends the node, started or not.
+//
+// The parts are built in the order in which they need each other: identity and peer book, the key of the onion service, the host,
+// messaging. Start runs the listeners, the onion service, the check of our public addresses, and connectivity. Close goes the way
+// back.
+func New(cfg Config) (*Node, error) {
 	n, err := Open(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.start(ctx); err != nil {
+	if err := n.build(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-// start builds the parts in the order in which they need each other.
-func (n *Node) start(ctx context.Context) (err error) {
+// Start is New, then the node's Start. Close ends the node.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	return startWith(ctx, cfg, (*Node).Start)
+}
+
+// Errand is Start for a node that has one thing to do: it makes no connections of its own accord.
+func Errand(ctx context.Context, cfg Config) (*Node, error) {
+	return startWith(ctx, cfg, (*Node).run)
+}
+
+func startWith(ctx context.Context, cfg Config, start func(*Node, context.Context) error) (*Node, error) {
+	n, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := start(n, ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// Start runs a node from New. ctx bounds the start only. After an error the node is of no more use than to be closed; a second Start
+// is one.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.run(ctx); err != nil {
+		return err
+	}
+	n.keep(n.running)
+	return nil
+}
+
+// build makes the parts that New promises.
+func (n *Node) build() (err error) {
 	cfg := &n.config
 	if err := n.prepareTor(); err != nil {
 		return err
@@ -48,7 +75,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	n.reach = newReacher(gate)
 	limits := cfg.Limits
 	limits.Liveness = gate
-	n.Host, err = tari.New(tari.Config{
+	n.Host, err = tari.NewUnstarted(tari.Config{
 		Key:                n.Identity.Key,
 		Network:            cfg.Network,
 		Accept:             cfg.Accept,
@@ -63,7 +90,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		Limits:             limits,
 	})
 	if err != nil {
-		return startError(err)
+		return fmt.Errorf("node: %w", err)
 	}
 	n.up.Store(n.Host)
 	n.Host.Network().Notify(&network.NotifyBundle{ConnectedF: n.onConnected, DisconnectedF: n.onDisconnected})
@@ -72,13 +99,27 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return fmt.Errorf("node: %w", err)
 	}
 	n.Messages.Handle(n.onMessage)
-	if err := n.startTor(); err != nil {
-		return err
-	}
 	for _, p := range cfg.Peers {
 		if _, err := n.learn(p, false); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// run makes the node reachable.
+func (n *Node) run(ctx context.Context) error {
+	if n.Host == nil {
+		return errors.New("node: only the folder is open: a node that can be started is made by New")
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	if err := n.Host.Listen(); err != nil {
+		return startError(err)
+	}
+	if err := n.startTor(); err != nil {
+		return err
 	}
 	n.emit(Event{Kind: EventReady, Peer: n.Identity.String(), Addresses: n.addresses()})
 	n.running, n.cancel = context.WithCancel(context.Background())
