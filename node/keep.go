@@ -123,6 +123,17 @@ func (l *links) DialFailed(id peer.ID, _ []ma.Multiaddr, err error) {
 	}
 }
 
+// dialFailed keeps in the book where a dial that our user asked for failed. As with those that connectivity begins, what fails while we
+// have no connection at all says nothing, nor does what was given up.
+func (n *Node) dialFailed(ctx context.Context, id peer.ID, err error) {
+	if n.links == nil || ctx.Err() != nil {
+		return
+	}
+	if s := n.Connectivity.Status(); !s.NoLink && s.Nodes+s.Clients > 0 {
+		n.links.DialFailed(id, nil, err)
+	}
+}
+
 // Candidates are the nodes of our network in the book, and those of whom we know nothing yet.
 func (l *links) Candidates() (out []connectivity.Candidate) {
 	us := l.n.Host.ID()

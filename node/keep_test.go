@@ -62,6 +62,41 @@ func TestKeepsConnected(t *testing.T) {
 	waitUntil(t, events, func(e Event) bool { return e.Kind == EventStateChanged && e.State == "online" })
 }
 
+// TestFailedDialsAreKept: why a peer could not be reached is in the book, whoever wanted to reach it, unless the dial was given up.
+func TestFailedDialsAreKept(t *testing.T) {
+	known, gone := listeningNode(t, Config{}), listeningNode(t, Config{})
+	absent := dialAt(t, gone)
+	if err := gone.Close(); err != nil {
+		t.Error(err)
+	}
+	us := startNode(t, Config{Peers: []tari.Address{dialAt(t, known)}, Connectivity: connectivity.Config{Pool: 1}}) // full: it dials nobody else
+	eventually(t, "we are connected", func() bool { return us.Connectivity.Status().Outbound == 1 })
+	if us.Connectivity.Status().NoLink {
+		t.Skip("this machine has no network, so that no failure counts")
+	}
+	if _, err := us.AddPeer(t.Context(), absent.String()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string, failures uint32) {
+		t.Helper()
+		r, ok := us.Peers.Get(absent.Key.PeerID())
+		if !ok || len(r.Addresses) != 1 || r.Addresses[0].Failures != failures || (r.Addresses[0].Failure == "") != (failures == 0) {
+			t.Errorf("%s: %+v", when, r.Addresses)
+		}
+	}
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := us.Dial(given, absent.Key.String())
+	check("given up", 0)
+	_, errDial := us.Dial(t.Context(), absent.Key.String())
+	check("dialed", 1)
+	_, errSend := us.Send(t.Context(), absent.Key.String(), []byte("hello"))
+	check("sent to", 2)
+	if err == nil || errDial == nil || errSend == nil {
+		t.Errorf("%v, %v, %v", err, errDial, errSend)
+	}
+}
+
 // TestErrand: a node on an errand dials nobody of its own accord.
 func TestErrand(t *testing.T) {
 	n, err := Errand(t.Context(), Config{})

@@ -32,11 +32,28 @@ func (n *Node) learn(p tari.Address, seed bool) (peerbook.Record, error) {
 func (n *Node) onClaim(id peer.ID, claim *identityproto.Claim, dir network.Direction, addr ma.Multiaddr) {
 	m := peerbook.Meeting{Network: n.config.Network.Name, Rules: identityproto.Rules{AllowTestAddresses: n.config.AllowTestAddresses}}
 	if dir == network.DirOutbound {
-		m.Dialed = addr
+		m.Dialed, m.Took = addr, n.handshakeTime(id, addr)
 	}
 	if err := n.Peers.Claimed(claim, m); err != nil {
 		n.emit(Event{Kind: EventBookFailed, Peer: keyText(id), Error: err.Error()})
 	}
+}
+
+// handshakeTime is what the handshake with a peer took that we dialed there; 0 if that connection has ended.
+func (n *Node) handshakeTime(id peer.ID, addr ma.Multiaddr) (took time.Duration) {
+	host := n.up.Load()
+	if host == nil {
+		return 0
+	}
+	for _, c := range host.Network().ConnsToPeer(id) {
+		if s, ok := sessionOf(c); ok && c.Stat().Direction == network.DirOutbound && c.RemoteMultiaddr().Equal(addr) {
+			for _, stage := range s.Stages {
+				took += stage.Took
+			}
+			break
+		}
+	}
+	return took
 }
 
 // connected reports whether there is a connection to a peer. The book asks it too, so as not to give up such a peer.

@@ -11,6 +11,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 )
 
@@ -202,5 +203,44 @@ func TestOnionsMayBeSlow(t *testing.T) {
 	onion := ma.StringCast("/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:18141")
 	if other := ma.StringCast("/ip4/203.0.113.7/tcp/18189"); timeToReach(onion) < 130*time.Second || timeToReach(other) >= timeToReach(onion) {
 		t.Errorf("%v for an onion address, %v for another", timeToReach(onion), timeToReach(other))
+	}
+}
+
+// The book keeps where a peer was reached, when, and how long its handshake took: the addresses that answer quickly are dialed first.
+func TestLatencyIsKept(t *testing.T) {
+	them := startNode(t, Config{Listen: loopback()})
+	far, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var relaying sync.WaitGroup
+	defer relaying.Wait()
+	defer far.Close()
+	relaying.Go(func() {
+		if in, err := far.Accept(); err == nil {
+			time.Sleep(50 * time.Millisecond) // the distance
+			relay(in, hostPort(t, them))
+		}
+	})
+	addr, err := manet.FromNetAddr(far.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	us, err := Errand(testContext(t), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	key := them.Host.PublicKey()
+	if _, err := us.AddPeer(testContext(t), tari.Address{Key: key, Addrs: []ma.Multiaddr{addr}}.String()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := us.Send(testContext(t), key.String(), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	want := us.handshakeTime(key.PeerID(), addr).Truncate(time.Millisecond)
+	r, _ := us.Peers.Get(key.PeerID())
+	if len(r.Addresses) == 0 || !r.Addresses[0].Addr.Equal(addr) || r.Addresses[0].LastSeen.IsZero() || r.Addresses[0].Took != want || want == 0 {
+		t.Errorf("kept %+v, the handshake took %v", r.Addresses, want)
 	}
 }

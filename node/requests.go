@@ -160,6 +160,7 @@ func (n *Node) Send(ctx context.Context, text string, message []byte) (Sent, err
 	began := time.Now()
 	n.remember(p)
 	if err := n.Messages.Send(ctx, id, message); err != nil {
+		n.dialFailed(ctx, id, err)
 		return Sent{}, err
 	}
 	return Sent{Peer: p.Key.String(), Bytes: len(message), ElapsedMS: time.Since(began).Milliseconds()}, nil
@@ -179,6 +180,7 @@ func (n *Node) Dial(ctx context.Context, text string) (Dialed, error) {
 	began := time.Now()
 	n.remember(p)
 	if err := n.Host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
+		n.dialFailed(ctx, id, err)
 		return Dialed{}, err
 	}
 	answer.ElapsedMS = time.Since(began).Milliseconds()
