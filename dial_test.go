@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
@@ -100,7 +101,8 @@ func TestNoAddress(t *testing.T) {
 		h := startHost(t, Config{})
 		start := time.Now()
 		for _, with := range [][]ma.Multiaddr{nil, addrs(aQUIC), addrs("/memory/65535")} {
-			if err := h.Connect(context.Background(), peer.AddrInfo{ID: somePeer(t), Addrs: with}); err == nil || time.Since(start) != 0 {
+			err := h.Connect(context.Background(), peer.AddrInfo{ID: somePeer(t), Addrs: with})
+			if err == nil || time.Since(start) != 0 || errors.Is(err, swarm.ErrNoAddresses) != (with == nil) {
 				t.Errorf("%v: %v after %v", with, err, time.Since(start))
 			}
 		}
