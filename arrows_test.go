@@ -32,6 +32,7 @@ var arrows = map[string]string{
 	"internal/claimtest": "tarikey",
 	"peerbook/booktest":  "peerbook identityproto tarikey",
 	"internal/hostile":   "",
+	"internal/loadtest":  "",
 
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",

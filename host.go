@@ -243,10 +243,27 @@ func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
 		return nil
 	}
 	h.swarm.Backoff().Clear(pi.ID) // who asks by name means now
+	ctx, done := h.whileOpen(ctx)
+	defer done()
 	if _, err := h.swarm.DialPeer(patient(ctx), pi.ID); err != nil {
-		return h.names.explain(err)
+		return h.explain(err)
 	}
 	return nil
+}
+
+// whileOpen returns a context that ends with Close as well, which dials of the swarm would outlive.
+func (h *Host) whileOpen(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.closing, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// explain says why a dial failed: what failed because the host was closed is ErrClosed.
+func (h *Host) explain(err error) error {
+	if h.closing.Err() != nil {
+		return ErrClosed
+	}
+	return h.names.explain(err)
 }
 
 // patient gives a dial the time that its slowest address may take. Without it the swarm ends the dial of a peer after 60 s, when

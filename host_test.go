@@ -91,7 +91,6 @@ func TestEvents(t *testing.T) {
 	defer sub.Close()
 	a.SetStreamHandler("/test/other", serveEcho)
 	connect(t, a, b)
-	b.Close()
 	var identified, up, down, updated bool
 	timeout := time.After(patience)
 	for !(identified && up && down && updated) {
@@ -104,10 +103,13 @@ func TestEvents(t *testing.T) {
 					t.Errorf("identified %+v", e)
 				}
 			case event.EvtPeerConnectednessChanged:
-				up = up || e.Connectedness == network.Connected
 				down = down || e.Connectedness == network.NotConnected
 				if ids, _ := a.Peerstore().GetProtocols(b.ID()); e.Connectedness == network.Connected && !slices.Contains(ids, echo) {
 					t.Errorf("connected before the protocols are known: %v", ids)
+				}
+				if e.Connectedness == network.Connected && !up {
+					up = true
+					b.Close() // not before: the swarm might tell of neither
 				}
 			case event.EvtLocalProtocolsUpdated:
 				updated = slices.Contains(e.Added, "/test/other")

@@ -61,9 +61,11 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (n
 	if h.swarm.Connectedness(p) != network.Connected {
 		h.swarm.Backoff().Clear(p) // a new request is not answered with the failure of an older one
 	}
+	ctx, done := h.whileOpen(ctx)
+	defer done()
 	s, err := h.swarm.NewStream(patient(ctx), p)
 	if err != nil {
-		return nil, h.names.explain(err)
+		return nil, h.explain(err)
 	}
 	if len(pids) == 0 || pids[0] == "" {
 		return s, nil
