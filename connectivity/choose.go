@@ -55,7 +55,13 @@ func (m *Manager) shares() map[string]int {
 	share := map[string]int{}
 	for _, c := range m.pool.list() {
 		if !c.Inbound && !c.Client {
-			share[netgroup(c.Remote)]++
+			group := netgroup(c.Remote)
+			share[group]++
+			for _, g := range c.named {
+				if g != group {
+					share[g]++
+				}
+			}
 		}
 	}
 	for _, d := range m.dials {

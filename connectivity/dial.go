@@ -113,7 +113,8 @@ func (m *Manager) feed(now time.Time) {
 		for _, a := range c.Addrs {
 			groups = append(groups, netgroup(a))
 		}
-		m.begin(c, &dial{groups: groups, round: true}, now)
+		slices.Sort(groups)
+		m.begin(c, &dial{groups: slices.Compact(groups), round: true}, now)
 	}
 }
 
@@ -194,6 +195,11 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 		m.memory.reached(id, now)
 		m.tally.note(true)
 		m.breaker.reset()
+		for _, c := range m.pool.list() {
+			if c.Peer == id && !c.Inbound {
+				c.named = d.groups
+			}
+		}
 		return
 	}
 	m.tried = true

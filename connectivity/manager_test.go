@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // TestPoolAndFloor: the floor is reached at once, the pool at the next refresh, and no more than that.
@@ -255,6 +256,21 @@ func TestGroups(t *testing.T) {
 		}
 		if len(groups) != 2 || groups["20.20.0.0/16"] != 4 || groups["20.21.0.0/16"] != 4 {
 			w.t.Errorf("groups %v", groups)
+		}
+	})
+}
+
+// TestNamesOfOneDomain: nor does who has many names in one domain get more, wherever they lead.
+func TestNamesOfOneDomain(t *testing.T) {
+	inWorld(t, 0, Config{}, func(w *world) {
+		for i := range 60 {
+			name := ma.StringCast(fmt.Sprintf("/dns4/p%d.example.com/tcp/1", i))
+			w.add(fmt.Sprint("peer", i), &host{addrs: slicesOf(name), at: ipAddr(20+i, 1)})
+		}
+		w.start()
+		w.pass(time.Hour)
+		if n := len(w.outbound()); n != 4 {
+			w.t.Errorf("%d connections to one domain", n)
 		}
 	})
 }

@@ -2,17 +2,24 @@ package connectivity
 
 import (
 	"net/netip"
+	"strings"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// netgroup names the network that an address is in, as tari_comms cuts it: an IPv4 /16, an IPv6 /32, an onion address or a name.
+// netgroup names the network that an address is in, as tari_comms cuts it: an IPv4 /16, an IPv6 /32, an onion address or the last two
+// labels of a name, for whoever owns those has as many names as he likes.
 // Addresses that only lead to this machine or a local network are each a group of their own: nobody owns many of those.
 func netgroup(a ma.Multiaddr) string {
 	ip, ok := ipOf(a)
 	if !ok {
 		first, _ := ma.SplitFirst(a)
+		switch first.Protocol().Code {
+		case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+			labels := strings.Split(strings.TrimSuffix(strings.ToLower(first.Value()), "."), ".")
+			return strings.Join(labels[max(0, len(labels)-2):], ".")
+		}
 		return first.String()
 	}
 	bits := 32

@@ -22,6 +22,7 @@ type member struct {
 	Connection
 	used    time.Time // when it last had a stream, or began
 	closing bool      // by us
+	named   []string  // the networks that we dialed it in: for a name another one than the connection's
 }
 
 // count gives the numbers of a Status. A connection that we are closing does not count.

@@ -42,6 +42,7 @@ type world struct {
 
 type host struct {
 	addrs   []ma.Multiaddr
+	at      ma.Multiaddr // where its names lead
 	down    bool
 	silent  bool // when down: does not even refuse
 	hangsUp bool // after a second
@@ -182,7 +183,11 @@ func (w *world) Dial(ctx context.Context, to peer.AddrInfo) ([]ma.Multiaddr, err
 		return addrs, errDown
 	}
 	h.reached = time.Now()
-	id := w.connect(Connection{Peer: to.ID, Remote: addrs[0], Seed: h.seed})
+	remote := addrs[0]
+	if h.at != nil {
+		remote = h.at
+	}
+	id := w.connect(Connection{Peer: to.ID, Remote: remote, Seed: h.seed})
 	w.mu.Unlock()
 	if h.hangsUp {
 		time.AfterFunc(time.Second, func() { w.cut(id) })
