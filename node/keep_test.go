@@ -5,10 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/connectivity"
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // TestKeepsConnected: a configured peer and one that is only in the book are dialed, the peer that goes and comes back is dialed again,
@@ -166,6 +170,52 @@ func TestProtected(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("by the book", protected)
+	}
+}
+
+// TestCandidates: nodes of our network with an address that we can dial, and peers of whom we know nothing yet; no wallets, no banned
+// peers, not ourselves.
+func TestCandidates(t *testing.T) {
+	us, err := Errand(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	l := &links{n: us}
+	add := func(change func(*peerbook.Record)) tarikey.PublicKey {
+		t.Helper()
+		r := peerbook.Record{Key: newKey(t), Addresses: []peerbook.Address{{Addr: ma.StringCast("/ip4/1.2.3.4/tcp/1")}}}
+		change(&r)
+		if err := us.Peers.Put(r); err != nil {
+			t.Fatal(err)
+		}
+		return r.Key
+	}
+	claimed := func(f identityproto.Features) func(*peerbook.Record) {
+		return func(r *peerbook.Record) { r.Features, r.LastSeen = f, time.Now() }
+	}
+	want := map[peer.ID]bool{
+		add(func(*peerbook.Record) {}).PeerID():          true,
+		add(claimed(identityproto.FeatureNode)).PeerID(): true,
+	}
+	add(claimed(identityproto.FeatureClient))
+	add(func(r *peerbook.Record) { r.Network = "somewhere else" })
+	add(func(r *peerbook.Record) { r.Addresses = nil })
+	add(func(r *peerbook.Record) {
+		r.Addresses[0].Addr = ma.StringCast("/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1")
+	})
+	add(func(r *peerbook.Record) { r.Key = us.Identity.Key.Public() })
+	if banned := add(func(*peerbook.Record) {}); us.Peers.Ban(banned.PeerID(), time.Hour, "") != nil {
+		t.Fatal("no ban")
+	}
+	found := l.Candidates()
+	for _, c := range found {
+		if !want[c.ID] {
+			t.Errorf("a candidate that is none: %+v", c)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d candidates, want %d", len(found), len(want))
 	}
 }
 
