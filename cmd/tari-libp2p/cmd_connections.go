@@ -73,7 +73,7 @@ func (a *app) dialCommand() *cobra.Command {
 	a.options.folderFlags(c)
 	a.options.dialFlags(c)
 	a.options.socksFlag(c)
-	c.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
+	timeoutFlag(c, &timeout)
 	return c
 }
 

@@ -40,6 +40,6 @@ func (a *app) livenessCommand() *cobra.Command {
 	}
 	a.options.networkFlag(liveness)
 	a.options.socksFlag(liveness)
-	liveness.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this `time`")
+	timeoutFlag(liveness, &timeout)
 	return liveness
 }

@@ -80,10 +80,13 @@ func (a *app) peersRmCommand() *cobra.Command {
 // peerHelp says what a PEER is.
 const peerHelp = "PEER is a public key, a node id, the beginning of either that no other peer has, or PUBKEY::ADDRESS."
 
+// addressHelp says what PUBKEY::ADDRESS is.
+const addressHelp = "PUBKEY::ADDRESS is 64 hexadecimal characters, ::, and a multiaddr such as /ip4/1.2.3.4/tcp/18189"
+
 // checkName makes what cannot name a peer a usage error before anything is opened.
 func checkName(text string) error {
 	if err := node.CheckPeer(text); err != nil {
-		return usagef("%s: %w", quote(text), err)
+		return usagef("%s: %w. %s", quote(text), err, peerHelp)
 	}
 	return nil
 }
@@ -92,10 +95,10 @@ func checkName(text string) error {
 func parsePeer(text string) (tari.Address, error) {
 	peer, err := tari.ParseAddress(text)
 	if err != nil {
-		return peer, usagef("%s: %w", quote(text), err)
+		return peer, usagef("%s: %w; %s", quote(text), err, addressHelp)
 	}
 	if len(peer.Addrs) == 0 {
-		return peer, usagef("%s has no address: PUBKEY::ADDRESS, such as …::/ip4/1.2.3.4/tcp/18189", quote(text))
+		return peer, usagef("%s has no address; %s", quote(text), addressHelp)
 	}
 	return peer, nil
 }

@@ -12,7 +12,7 @@ import (
 
 func (a *app) pingCommand() *cobra.Command {
 	var (
-		count   int
+		count   = positive(1)
 		timeout time.Duration
 	)
 	ping := &cobra.Command{
@@ -30,23 +30,20 @@ func (a *app) pingCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if count < 1 || timeout <= 0 {
-				return usagef("--count and --timeout must be above 0")
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			stage := a.printStage
 			if a.json {
 				stage = func(node.Stage) {}
 			}
-			pong, err := node.Ping(ctx, network, a.options.tor.SOCKS, peer, count, stage)
+			pong, err := node.Ping(ctx, network, a.options.tor.SOCKS, peer, int(count), stage)
 			return a.pong(pong, err)
 		},
 	}
 	a.options.networkFlag(ping)
 	a.options.socksFlag(ping)
-	ping.Flags().IntVar(&count, "count", 1, "`number` of round trips")
-	ping.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
+	ping.Flags().Var(&count, "count", "`number` of round trips")
+	timeoutFlag(ping, &timeout)
 	return ping
 }
 

@@ -68,7 +68,8 @@ func (a *app) seedsCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&a.options.allowTest, "allow-test-addresses", false, "take internal addresses (loopback, private) from names too; for test networks")
 	f.BoolVar(&o.add, "add", false, "put what was found into the peer book")
-	f.DurationVar(&o.timeout, "timeout", seeds.DefaultTimeout, "`time` that one server has for one name")
+	o.timeout = seeds.DefaultTimeout
+	f.Var((*period)(&o.timeout), "timeout", "`time` that one server has for one name")
 	return cmd
 }
 

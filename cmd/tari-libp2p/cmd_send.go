@@ -41,7 +41,7 @@ func (a *app) sendCommand() *cobra.Command {
 	a.options.dialFlags(send)
 	a.options.socksFlag(send)
 	send.Flags().BoolVar(&a.options.tor.Only, "tor-only", false, "dial onion addresses through the proxy and nothing else")
-	send.Flags().DurationVar(&timeout, "timeout", 60*time.Second, "give up after this `time`")
+	timeoutFlag(send, &timeout)
 	return send
 }
 

@@ -48,12 +48,13 @@ func (o *options) dialFlags(cmd *cobra.Command) {
 }
 
 func (o *options) socksFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.tor.SOCKS, "socks", "", "dial through the SOCKS5 proxy at `HOST:PORT`")
+	cmd.Flags().Var((*hostPort)(&o.tor.SOCKS), "socks", "dial through the SOCKS5 proxy at `HOST:PORT`")
 }
 
 // controlFlags are the options that find Tor's control port.
 func (o *options) controlFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.tor.Control, "tor-control", "127.0.0.1:9051", "Tor's control port, `HOST:PORT` or the path of its socket")
+	o.tor.Control = "127.0.0.1:9051"
+	cmd.Flags().Var((*controlPort)(&o.tor.Control), "tor-control", "Tor's control port, `HOST:PORT` or the path of its socket")
 	cmd.Flags().StringVar(&o.password, "tor-password-file", "", "`file` with the control port's password (default: Tor's cookie)")
 }
 
@@ -82,14 +83,17 @@ func (o *options) nodeFlags(cmd *cobra.Command) {
 
 // limitFlags are the options of what strangers can make us do.
 func (o *options) limitFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.IntVar(&o.limits.Inbound, "max-inbound", 500, "at most `N` connections that others opened, a listener")
-	f.IntVar(&o.limits.InboundPerSource, "max-inbound-per-source", 32, "of these at most `N` from one IPv4 address or IPv6 /64")
-	f.IntVar(&o.limits.Handshakes, "max-handshakes", 100, "at most `N` inbound handshakes at a time, a listener")
-	f.IntVar(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
-	f.IntVar(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
-	f.IntVar(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
-	f.StringSliceVar(&o.never, "never-dial", nil, "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)")
+	limit := func(n *int, name string, value int, usage string) {
+		*n = value
+		cmd.Flags().Var((*positive)(n), name, usage)
+	}
+	limit(&o.limits.Inbound, "max-inbound", 500, "at most `N` connections that others opened, a listener")
+	limit(&o.limits.InboundPerSource, "max-inbound-per-source", 32, "of these at most `N` from one IPv4 address or IPv6 /64")
+	limit(&o.limits.Handshakes, "max-handshakes", 100, "at most `N` inbound handshakes at a time, a listener")
+	limit(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
+	limit(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
+	limit(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
+	cmd.Flags().StringSliceVar(&o.never, "never-dial", nil, "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)")
 }
 
 // raise is the option behind a reason to refuse; otherwise what the library says of it.
@@ -161,9 +165,9 @@ func (o *options) config() (node.Config, error) {
 		return cfg, err
 	}
 	for _, text := range o.peers {
-		peer, err := tari.ParseAddress(text)
+		peer, err := parsePeer(text)
 		if err != nil {
-			return cfg, usagef("--peer %s: %w", quote(text), err)
+			return cfg, usagef("--peer %w", err)
 		}
 		cfg.Peers = append(cfg.Peers, peer)
 	}

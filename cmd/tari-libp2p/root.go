@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tari-libp2p/tari-libp2p/node"
 )
@@ -30,7 +31,7 @@ type app struct {
 	out, err *printer
 	json     bool
 	options  options
-	started  bool // a command's own code has begun: errors are no longer about usage
+	started  bool // a command's own code has begun: errors are not about usage by themselves
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -66,18 +67,32 @@ func (a *app) report(err error) int {
 	if errors.As(err, &known) {
 		return exitCode(known.Kind)
 	}
-	failure := node.FailureOf(err)
-	if !a.started || errors.As(err, new(usageError)) {
-		failure = &node.Failure{Kind: node.FailUsage, Text: err.Error()}
+	failure := *node.FailureOf(err)
+	if errors.As(err, new(usageError)) {
+		failure = node.Failure{Kind: node.FailUsage, Text: err.Error()}
 	}
+	failure.Text = strings.TrimPrefix(failure.Text, "node: ")
 	if a.json {
 		if err := a.out.json(failure); err != nil {
 			return exitOther
 		}
 	} else {
-		a.err.printf("tari-libp2p: %s\n", strings.TrimPrefix(oneLine(failure), "node: "))
+		a.err.printf("tari-libp2p: %s\n", oneLine(&failure))
 	}
 	return exitCode(failure.Kind)
+}
+
+// withUsage makes what is wrong with a command line a usage error that says how to write it.
+func withUsage(cmd *cobra.Command, err error) error {
+	switch {
+	case cmd.HasSubCommands():
+		return usagef("%w; \"%s --help\" lists the commands", err, cmd.CommandPath())
+	case errors.As(err, new(*pflag.NotExistError)):
+		return usagef("%w; \"%s --help\" lists the options", err, cmd.CommandPath())
+	case errors.As(err, new(*pflag.InvalidValueError)):
+		return usageError{err} // it says what may stand there
+	}
+	return usagef("%w; usage: %s", err, cmd.UseLine())
 }
 
 func exitCode(kind node.FailureKind) int {

@@ -39,7 +39,7 @@ func (a *app) given(s *runSeeds, log *slog.Logger) ([]tari.Address, error) {
 	for _, text := range s.texts {
 		p, err := parsePeer(text)
 		if err != nil {
-			return nil, err
+			return nil, usagef("--seed %w", err)
 		}
 		out = append(out, p)
 	}
