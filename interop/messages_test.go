@@ -130,7 +130,7 @@ func (f *flow) arrived(peers ...*rustPeer) []int {
 	for _, p := range peers {
 		p.mu.Lock()
 		for _, ev := range p.events {
-			if i, ours := place[ev.SHA256]; ours && isMessage(ev) {
+			if i, ours := place[ev.SHA256]; ours && isMessage(*ev) {
 				got[i]++
 			}
 		}

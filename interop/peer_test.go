@@ -118,7 +118,9 @@ type rustProcess struct {
 	exited  chan struct{} // closed when the process is gone and its output read
 
 	mu     sync.Mutex
-	events []event       // everything it said, in order
+	events []*event      // everything it said, in order; nil where forgotten
+	keep   int           // how many of the last to keep; 0: all
+	bans   int           // how many it told of
 	more   chan struct{} // closed and replaced at every event
 	nextID int
 }
@@ -182,13 +184,19 @@ func (p *rustProcess) read(stdout io.Reader) {
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(make([]byte, 1<<20), 64<<20)
 	for lines.Scan() {
-		var ev event
-		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
-			ev = event{Event: "unreadable", Error: err.Error()}
+		ev := new(event)
+		if err := json.Unmarshal(lines.Bytes(), ev); err != nil {
+			ev = &event{Event: "unreadable", Error: err.Error()}
 		}
 		ev.line = lines.Text()
 		p.mu.Lock()
 		p.events = append(p.events, ev)
+		if old := len(p.events) - p.keep - 1; p.keep > 0 && old >= 0 {
+			p.events[old] = nil
+		}
+		if ev.Event == "banned" {
+			p.bans++
+		}
 		close(p.more)
 		p.more = make(chan struct{})
 		p.mu.Unlock()
@@ -221,6 +229,20 @@ func (p *rustProcess) at() int {
 	return len(p.events)
 }
 
+// keepLast makes it forget all but the last n events, for tests of any length.
+func (p *rustProcess) keepLast(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep = n
+}
+
+// bansTold is how often it said that it banned somebody.
+func (p *rustProcess) bansTold() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bans
+}
+
 // wait returns the first event that matches, from the start on.
 func (p *rustPeer) wait(what string, match func(event) bool) event {
 	p.t.Helper()
@@ -244,10 +266,9 @@ func (p *rustPeer) next(from int, what string, match func(event) bool) (event, i
 	for {
 		p.mu.Lock()
 		for ; from < len(p.events); from++ {
-			if match(p.events[from]) {
-				ev := p.events[from]
+			if ev := p.events[from]; ev != nil && match(*ev) {
 				p.mu.Unlock()
-				return ev, from + 1
+				return *ev, from + 1
 			}
 		}
 		more := p.more

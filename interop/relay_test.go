@@ -17,6 +17,9 @@ type relay struct {
 	address               string // where to dial
 	fromDialer, fromOther atomic.Int64
 	done                  chan struct{} // closed when both directions have ended
+
+	mu    sync.Mutex
+	conns []net.Conn // the two sides
 }
 
 func startRelay(t testing.TB, target string) *relay {
@@ -40,18 +43,34 @@ func startRelay(t testing.TB, target string) *relay {
 		if err != nil {
 			return
 		}
+		_ = l.Close() // so that nobody waits here for an answer
 		defer func() { _ = dialer.Close() }()
 		other, err := net.Dial("tcp", target)
 		if err != nil {
 			return
 		}
 		defer func() { _ = other.Close() }()
+		r.mu.Lock()
+		r.conns = []net.Conn{dialer, other}
+		r.mu.Unlock()
 		var both sync.WaitGroup
 		both.Go(func() { pass(other, dialer, &r.fromDialer) })
 		both.Go(func() { pass(dialer, other, &r.fromOther) })
 		both.Wait()
 	}()
 	return r
+}
+
+// kill resets the connection on both sides, as when a process dies with unread
+// bytes, and waits until it is gone.
+func (r *relay) kill() {
+	r.mu.Lock()
+	for _, c := range r.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
+	r.mu.Unlock()
+	<-r.done
 }
 
 // pass copies until the end of src and passes the end on. When dst is gone it
