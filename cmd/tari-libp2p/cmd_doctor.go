@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,21 +31,22 @@ func (a *app) doctorCommand() *cobra.Command {
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorLimit)
 			defer cancel()
 			d := node.Diagnose(ctx, p.cfg)
-			err = a.show(d, func() {
-				for _, c := range d.Checks {
-					a.out.printf("%-5s %-14s %s\n", c.Verdict, c.Name, c.Detail)
-					if c.Cure != "" && c.Verdict != node.CheckOK {
-						a.out.printf("%20s cure: %s\n", "", c.Cure)
-					}
-				}
-			})
-			if err == nil && !d.OK {
-				err = reported{&node.Failure{Kind: node.FailOther, Text: "a check failed"}}
+			if !d.OK {
+				return a.showFailed(d, errors.New("a check failed"), func() { a.printChecks(d) })
 			}
-			return err
+			return a.show(d, func() { a.printChecks(d) })
 		},
 	}
 	a.options.nodeFlags(c)
 	start.flags(c)
 	return c
+}
+
+func (a *app) printChecks(d node.Diagnosis) {
+	for _, c := range d.Checks {
+		a.out.printf("%-5s %-14s %s\n", c.Verdict, c.Name, c.Detail)
+		if c.Cure != "" && c.Verdict != node.CheckOK {
+			a.out.printf("%20s cure: %s\n", "", c.Cure)
+		}
+	}
 }

@@ -37,7 +37,10 @@ func (a *app) pingCommand() *cobra.Command {
 				stage = func(node.Stage) {}
 			}
 			pong, err := node.Ping(ctx, network, a.options.tor.SOCKS, peer, int(count), stage)
-			return a.pong(pong, err)
+			if err != nil {
+				return a.showFailed(pong, err, func() { a.printPong(pong) })
+			}
+			return a.show(pong, func() { a.printPong(pong) })
 		},
 	}
 	a.options.networkFlag(ping)
@@ -47,28 +50,15 @@ func (a *app) pingCommand() *cobra.Command {
 	return ping
 }
 
-// pong shows the end of a ping. In JSON the answer is one object, failed or not.
-func (a *app) pong(pong node.Pong, err error) error {
-	if a.json {
-		if err == nil {
-			return a.out.json(pong)
-		}
-		failure := node.FailureOf(err)
-		if err := a.out.json(struct {
-			node.Pong
-			*node.Failure
-		}{pong, failure}); err != nil {
-			return err
-		}
-		return reported{failure}
+// printPong shows what the peer said of itself, after the stages.
+func (a *app) printPong(pong node.Pong) {
+	if pong.UserAgent == "" {
+		return
 	}
-	if pong.UserAgent != "" {
-		a.out.printf("\nagent        %s\n", quote(pong.UserAgent))
-		a.out.printf("features     %s\n", none(pong.Features))
-		a.out.printf("protocols    %s\n", none(strings.Join(pong.Protocols, " ")))
-		a.out.printf("addresses    %s\n", none(strings.Join(pong.Addresses, " ")))
-	}
-	return err
+	a.out.printf("\nagent        %s\n", quote(pong.UserAgent))
+	a.out.printf("features     %s\n", none(pong.Features))
+	a.out.printf("protocols    %s\n", none(strings.Join(pong.Protocols, " ")))
+	a.out.printf("addresses    %s\n", none(strings.Join(pong.Addresses, " ")))
 }
 
 func (a *app) printStage(s node.Stage) {

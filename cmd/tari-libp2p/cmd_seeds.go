@@ -125,13 +125,11 @@ func (a *app) findSeeds(cmd *cobra.Command, o *seedOptions) error {
 			return err
 		}
 	}
-	if err := a.show(seedsJSON(report, len(peers), added), func() { a.printSeeds(report, len(peers), added) }); err != nil {
-		return err
-	}
+	text := func() { a.printSeeds(report, len(peers), added, o.add) }
 	if len(peers) == 0 {
-		return reported{&node.Failure{Kind: node.FailUnreachable, Text: "no seed was found"}}
+		return a.showFailed(seedsJSON(report, 0, 0), &node.Failure{Kind: node.FailUnreachable, Text: "no seed was found"}, text)
 	}
-	return nil
+	return a.show(seedsJSON(report, len(peers), added), text)
 }
 
 // seedConfig turns the options into a Lookup. Errors are usage errors.
@@ -205,7 +203,7 @@ func seedsJSON(r *seeds.Report, peers, added int) seedReport {
 	return out
 }
 
-func (a *app) printSeeds(r *seeds.Report, peers, added int) {
+func (a *app) printSeeds(r *seeds.Report, peers, added int, add bool) {
 	for _, s := range r.Sources {
 		a.out.printf("%s: %s\n", strings.TrimSuffix(s.Name, "."), peersText(len(s.Peers))+answeredBy(s))
 		for _, p := range s.Peers {
@@ -222,7 +220,7 @@ func (a *app) printSeeds(r *seeds.Report, peers, added int) {
 		}
 	}
 	a.out.printf("%s in all", peersText(peers))
-	if added > 0 {
+	if add {
 		a.out.printf(", %d put into the book", added)
 	}
 	a.out.printf("\n")

@@ -18,20 +18,10 @@ func (a *app) torCommand() *cobra.Command {
 				return err
 			}
 			s := node.CheckTor(cmd.Context(), cfg.Tor, cfg.DataDir)
-			err = a.show(s, func() {
-				for _, step := range s.Steps {
-					mark := "ok"
-					if !step.OK {
-						mark = "FAILED"
-					}
-					a.out.printf("%-15s %-7s %s\n", step.Name, mark, step.Detail)
-				}
-			})
-			if err == nil && !s.OK {
-				// The output has said it.
-				err = reported{node.FailureOf(node.ErrNoTor)}
+			if !s.OK {
+				return a.showFailed(s, node.ErrNoTor, func() { a.printSteps(s) })
 			}
-			return err
+			return a.show(s, func() { a.printSteps(s) })
 		},
 	}
 	a.options.folderFlags(status)
@@ -39,4 +29,14 @@ func (a *app) torCommand() *cobra.Command {
 	a.options.socksFlag(status)
 	tor.AddCommand(status)
 	return tor
+}
+
+func (a *app) printSteps(s node.TorStatus) {
+	for _, step := range s.Steps {
+		mark := "ok"
+		if !step.OK {
+			mark = "FAILED"
+		}
+		a.out.printf("%-15s %-7s %s\n", step.Name, mark, step.Detail)
+	}
 }

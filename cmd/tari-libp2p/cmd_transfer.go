@@ -86,20 +86,21 @@ func (a *app) peersImportCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				err = a.show(done, func() {
-					for _, bad := range done.Errors {
-						a.out.printf("line %d: %s\n", bad.Line, bad.Error)
-					}
-					a.out.printf("%d new, %d known, %d lines that were not taken\n", done.Added, done.Merged, done.Bad)
-				})
-				if err == nil && done.Bad > 0 && done.Added+done.Merged == 0 {
-					err = reported{&node.Failure{Kind: node.FailUsage, Text: "nothing was taken"}}
+				if done.Bad > 0 && done.Added+done.Merged == 0 {
+					return a.showFailed(done, usagef("nothing was taken: is this an export of peers?"), func() { a.printImported(done) })
 				}
-				return err
+				return a.show(done, func() { a.printImported(done) })
 			})
 		},
 	}
 	a.options.folderFlags(c)
 	c.Flags().BoolVar(&csv, "csv", false, "the file is a table; so is one whose name ends in .csv")
 	return c
+}
+
+func (a *app) printImported(done node.Imported) {
+	for _, bad := range done.Errors {
+		a.out.printf("line %d: %s\n", bad.Line, bad.Error)
+	}
+	a.out.printf("%d new, %d known, %d lines that were not taken\n", done.Added, done.Merged, done.Bad)
 }

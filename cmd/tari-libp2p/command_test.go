@@ -331,7 +331,7 @@ func TestExitCodes(t *testing.T) {
 			}
 			if o := command(t, append(c.args, "--json")...); o.code != c.code {
 				t.Errorf("with --json: exit code %d, %s", o.code, o.out)
-			} else if c.args[0] != "tor" && o.object(t)["failure"] == nil {
+			} else if o.object(t)["failure"] == nil {
 				t.Errorf("with --json: %s", o.out)
 			}
 		})

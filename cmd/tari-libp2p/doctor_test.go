@@ -93,7 +93,7 @@ func TestDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := command(t, append(json, c.args...)...)
-		if got := verdicts(t, r); r.code != exitOther || got[c.check] != "fail" {
+		if got := verdicts(t, r); r.code != exitOther || got[c.check] != "fail" || r.object(t)["failure"] != "other" {
 			t.Errorf("%s: code %d, %v", what, r.code, got)
 		}
 		if r := command(t, append(at, c.args...)...); !strings.Contains(r.out, c.cure) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,18 +36,19 @@ func (p *printer) Write(text []byte) (int, error) {
 
 func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
 
-// json prints v, which must marshal to an object, on one line, with the schema version first.
-func (p *printer) json(v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
+// json prints values that marshal to objects as one object on one line, with the schema version first.
+func (p *printer) json(values ...any) error {
+	line := fmt.Appendf(nil, `{"schema":%d`, schema)
+	for _, v := range values {
+		body, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		if fields := body[1 : len(body)-1]; len(fields) > 0 {
+			line = append(append(line, ','), fields...)
+		}
 	}
-	head := fmt.Sprintf(`{"schema":%d`, schema)
-	if !bytes.Equal(body, []byte("{}")) {
-		head += ","
-	}
-	line := append([]byte(head), body[1:]...)
-	_, err = p.Write(append(line, '\n'))
+	_, err := p.Write(append(line, "}\n"...))
 	return err
 }
 

@@ -67,19 +67,25 @@ func (a *app) report(err error) int {
 	if errors.As(err, &known) {
 		return exitCode(known.Kind)
 	}
-	failure := *node.FailureOf(err)
-	if errors.As(err, new(usageError)) {
-		failure = node.Failure{Kind: node.FailUsage, Text: err.Error()}
-	}
-	failure.Text = strings.TrimPrefix(failure.Text, "node: ")
+	failure := failureOf(err)
 	if a.json {
 		if err := a.out.json(failure); err != nil {
 			return exitOther
 		}
 	} else {
-		a.err.printf("tari-libp2p: %s\n", oneLine(&failure))
+		a.err.printf("tari-libp2p: %s\n", oneLine(failure))
 	}
 	return exitCode(failure.Kind)
+}
+
+// failureOf is what a user is told of an error.
+func failureOf(err error) *node.Failure {
+	failure := *node.FailureOf(err)
+	if errors.As(err, new(usageError)) {
+		failure = node.Failure{Kind: node.FailUsage, Text: err.Error()}
+	}
+	failure.Text = strings.TrimPrefix(failure.Text, "node: ")
+	return &failure
 }
 
 // withUsage makes what is wrong with a command line a usage error that says how to write it.
@@ -129,6 +135,19 @@ func (a *app) show(v any, text func()) error {
 	}
 	text()
 	return nil
+}
+
+// showFailed is show for the answer of a command that failed with err. As JSON the two are one object.
+func (a *app) showFailed(v any, err error, text func()) error {
+	if !a.json {
+		text()
+		return err
+	}
+	failure := failureOf(err)
+	if err := a.out.json(v, failure); err != nil {
+		return err
+	}
+	return reported{failure}
 }
 
 // opener opens the data folder where no node runs: node.Open, or errand.

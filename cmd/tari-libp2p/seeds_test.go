@@ -91,6 +91,10 @@ func TestNoSeeds(t *testing.T) {
 	if r.code != exitUnreachable || !strings.Contains(r.out, "0 peers in all") {
 		t.Errorf("%v", r)
 	}
+	r = command(t, "seeds", "--dns-server", nameServer(t), "--dns-seed", "seeds.example.test", "--timeout", "1m", "--json")
+	if o := r.object(t); r.code != exitUnreachable || o["failure"] != "unreachable" || len(o["sources"].([]any)) != 1 {
+		t.Errorf("%v", r)
+	}
 	for what, args := range map[string][]string{
 		"a server that is none":     {"--dns-server", "dns.example"},
 		"DNSSEC of the system":      {"--dnssec"},

@@ -37,7 +37,8 @@ func TestExportAndImport(t *testing.T) {
 			t.Fatal(err)
 		}
 		says(t, exitUsage, "line 2:", "peers", "import", "--data-dir", other, bad)
-		if r := commandIn(t, "no export at all\n", "peers", "import", "--data-dir", other, "-"); r.code != exitUsage {
+		r := commandIn(t, "no export at all\n", "peers", "import", "--data-dir", other, "-", "--json")
+		if o := r.object(t); r.code != exitUsage || o["failure"] != "usage" || o["bad"] != 1.0 {
 			t.Errorf("%+v", r)
 		}
 		says(t, exitUsage, "no such file", "peers", "import", "--data-dir", other, filepath.Join(other, "none"))
