@@ -41,11 +41,11 @@ limits() {
 tor_is="a private Tor network, taken away a hundred times"
 tor() { step service 45m go test -v -tags interop -count=1 -timeout 45m -run TestService ./interop/tornet; }
 
-soak_is="simulated worlds, a day under siege, and links that go and come"
+soak_is="simulated worlds, a day under siege, links that go and come, and links with delay and loss"
 soak() {
 	step worlds 20m go test -v -count=1 -timeout 20m -run 'TestSimulation$' ./connectivity
 	step eclipse 20m go test -v -count=1 -timeout 20m -run TestEclipse ./connectivity
-	step links 10m go test -v -tags interop -count=1 -timeout 10m ./interop/netns
+	rust && step links 10m go test -v -tags interop -count=1 -timeout 10m ./interop/netns
 }
 
 churn_is="lives beside the real Rust peers, and every way to close"

@@ -21,14 +21,14 @@ import (
 const insideEnv = "TARI_LIBP2P_NETNS"
 
 // inside runs test in a process of its own, in network and mount namespaces of
-// its own, set up as the package's doc says. Without what that takes the test is
-// skipped, in CI it fails.
-func inside(t *testing.T, test func(t *testing.T)) {
+// its own, set up as the package's doc says, and returns what that process
+// printed. Without what it takes the test is skipped, in CI it fails.
+func inside(t *testing.T, test func(t *testing.T)) string {
 	t.Helper()
 	if os.Getenv(insideEnv) != "" {
 		setUp(t)
 		test(t)
-		return
+		return ""
 	}
 	missing := ""
 	for _, tool := range []string{"ip", "nft", "tor"} {
@@ -53,7 +53,12 @@ func inside(t *testing.T, test func(t *testing.T)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run", strings.Join(pattern, "/"), "-test.v", "-test.timeout", "10m")
+	left := 10 * time.Minute
+	if deadline, ok := t.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	// What runs in parallel in there waits rather than computes.
+	cmd := exec.CommandContext(t.Context(), self, "-test.run", strings.Join(pattern, "/"), "-test.v", "-test.timeout", left.String(), "-test.parallel", "64")
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
@@ -64,6 +69,7 @@ func inside(t *testing.T, test func(t *testing.T)) {
 		t.Fatalf("in the namespace: %v\n%s", err, out)
 	}
 	t.Logf("in the namespace:\n%s", out)
+	return string(out)
 }
 
 // rules count what a process sends that is not for loopback. Neighbour discovery
