@@ -67,18 +67,23 @@ func (a *app) readIdentity(name string, asHex bool) (*node.Identity, error) {
 	if asHex {
 		read = node.ReadSecretKey
 	}
-	if name == "-" {
-		return read(a.stdin)
+	from := a.stdin
+	if name != "-" {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return nil, usagef("%s is a folder", quote(name))
+		}
+		f, err := node.OpenPrivate(name)
+		if err != nil {
+			return nil, notRead(name, err)
+		}
+		defer f.Close()
+		from = f
 	}
-	f, err := node.OpenPrivate(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &node.Failure{Kind: node.FailNotFound, Text: "there is no file " + quote(name)}
-	}
+	id, err := read(from)
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s: %w", quote(name), err)
 	}
-	defer f.Close()
-	return read(f)
+	return id, nil
 }
 
 // replaceIdentity puts an identity into the data folder and shows it.
@@ -89,7 +94,7 @@ func (a *app) replaceIdentity(id *node.Identity, force bool) error {
 	}
 	setAside, err := node.ReplaceIdentity(cfg.DataDir, id, force, time.Now())
 	if errors.Is(err, fs.ErrExist) && !force {
-		return usagef("%w; --force sets it aside", err)
+		return usagef("there is an identity in %s already; --force sets it aside", cfg.DataDir)
 	}
 	if err != nil {
 		return err
@@ -154,7 +159,7 @@ func (a *app) ourIdentity() (*node.Identity, error) {
 	}
 	id, err := node.LoadIdentity(node.IdentityFile(cfg.DataDir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &node.Failure{Kind: node.FailNotFound, Text: "no identity in " + cfg.DataDir + " yet: \"tari-libp2p identity new\" makes one"}
+		return nil, &node.Failure{Kind: node.FailNotFound, Text: "no identity in " + cfg.DataDir + " yet; \"tari-libp2p identity new\" makes one"}
 	}
 	return id, err
 }
@@ -170,7 +175,7 @@ func (a *app) exportSecret(id *node.Identity, file string) error {
 		return err
 	}
 	if err := id.SaveNew(file, now); err != nil {
-		return notReplaced(file, err)
+		return notWritten(file, err)
 	}
 	return a.exported(file, true)
 }
@@ -189,7 +194,7 @@ func (a *app) exportPublic(id *node.Identity, file string) error {
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return notReplaced(file, err)
+		return notWritten(file, err)
 	}
 	_, err = f.Write(append(text, '\n'))
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -198,19 +203,11 @@ func (a *app) exportPublic(id *node.Identity, file string) error {
 	return a.exported(file, false)
 }
 
-// notReplaced makes a file that is there already a usage error.
-func notReplaced(file string, err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return usagef("%s is there already and is not overwritten", quote(file))
-	}
-	return err
-}
-
 func (a *app) exported(file string, secret bool) error {
 	done := struct {
-		File   string `json:"file"`
-		Secret bool   `json:"secret"`
-	}{file, secret}
+		exportedTo
+		Secret bool `json:"secret"`
+	}{exportedTo{file}, secret}
 	return a.show(done, func() {
 		if secret {
 			a.out.printf("written to %s; who can read it can be this node\n", file)

@@ -176,7 +176,7 @@ func (a *app) seedFile(name string) (seeds.Source, error) {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return seeds.Source{}, usagef("--seed-file: %w", err)
+		return seeds.Source{}, notRead(name, err)
 	}
 	defer file.Close()
 	return seeds.Read(file, name)

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +10,11 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/node"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
+
+// exportedTo is what an export to a file prints.
+type exportedTo struct {
+	File string `json:"file"`
+}
 
 func (a *app) peersExportCommand() *cobra.Command {
 	var csv bool
@@ -31,32 +33,17 @@ func (a *app) peersExportCommand() *cobra.Command {
 				if len(args) == 0 || args[0] == "-" {
 					return c.ExportPeers(cmd.Context(), format, a.out)
 				}
-				return newFile(args[0], func(w io.Writer) error { return c.ExportPeers(cmd.Context(), format, w) })
+				err := newFile(args[0], func(w io.Writer) error { return c.ExportPeers(cmd.Context(), format, w) })
+				if err != nil {
+					return err
+				}
+				return a.show(exportedTo{File: args[0]}, func() { a.out.printf("written to %s\n", args[0]) })
 			})
 		},
 	}
 	a.options.folderFlags(c)
 	c.Flags().BoolVar(&csv, "csv", false, "as a table")
 	return c
-}
-
-// newFile writes a file that is there whole, or not at all.
-func newFile(name string, write func(io.Writer) error) (err error) {
-	if _, err := os.Lstat(name); err == nil {
-		return usagef("%s is there already and is not overwritten", quote(name))
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
-	if err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	if err := os.Link(f.Name(), name); err != nil { // unlike Rename it never replaces
-		return notReplaced(name, err)
-	}
-	return nil
 }
 
 func (a *app) peersImportCommand() *cobra.Command {
@@ -72,7 +59,7 @@ func (a *app) peersImportCommand() *cobra.Command {
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return usageError{err}
+					return notRead(args[0], err)
 				}
 				defer f.Close()
 				from = f

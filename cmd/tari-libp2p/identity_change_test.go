@@ -97,13 +97,14 @@ func TestIdentityImport(t *testing.T) {
 	says(t, exitOther, "chmod 600", "identity", "import", "--data-dir", dir, open)
 	says(t, exitNotFound, "there is no file", "identity", "import", "--data-dir", dir, filepath.Join(dir, "none"))
 	for _, text := range []string{"", "not hex", secret[1:], strings.Repeat("00", 32), strings.Repeat("ff", 32)} {
-		if r := commandIn(t, text, "identity", "import", "--data-dir", dir, "--hex", "-"); r.code == exitOK {
-			t.Errorf("%q was taken for a secret key", text)
+		if r := commandIn(t, text, "identity", "import", "--data-dir", dir, "--hex", "-"); r.code != exitUsage || text != "" && strings.Contains(r.err, text) {
+			t.Errorf("%q: %+v", text, r)
 		}
 	}
-	if r := commandIn(t, "{}", "identity", "import", "--data-dir", dir, "-"); r.code == exitOK {
-		t.Error("{} was taken for an identity")
+	if r := commandIn(t, "{}", "identity", "import", "--data-dir", dir, "-"); r.code != exitUsage {
+		t.Errorf("{}: %+v", r)
 	}
+	says(t, exitUsage, "is a folder", "identity", "import", "--data-dir", dir, dir)
 	if _, err := os.Stat(filepath.Join(dir, "base_node_id.json")); err == nil {
 		t.Error("an import that failed left an identity")
 	}
@@ -143,6 +144,9 @@ func TestIdentityExport(t *testing.T) {
 	says(t, exitUsage, "--stdout", at("--stdout")...)
 	says(t, exitOK, "can be this node", at("--secret", whole)...)
 	says(t, exitUsage, "is not overwritten", at("--secret", whole)...)
+	nowhere := filepath.Join(out, "none", "id.json")
+	says(t, exitNotFound, "there is no folder", at(nowhere)...)
+	says(t, exitNotFound, "there is no folder", at("--secret", nowhere)...)
 	if info, err := os.Stat(whole); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file with the secret key: %v, %v", info.Mode(), err)
 	}

@@ -118,7 +118,7 @@ func (o *options) torPassword() (string, error) {
 	}
 	text, err := os.ReadFile(o.password)
 	if err != nil {
-		return "", usagef("--tor-password-file: %w", err)
+		return "", notRead(o.password, err)
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return strings.TrimSuffix(line, "\r"), nil

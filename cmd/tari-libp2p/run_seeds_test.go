@@ -84,10 +84,10 @@ func TestRunWithSeedsGiven(t *testing.T) {
 }
 
 func TestRunSeedUsage(t *testing.T) {
+	says(t, exitNotFound, "there is no file", "run", "--data-dir", t.TempDir(), "--seed-file", filepath.Join(t.TempDir(), "none"))
 	for what, args := range map[string][]string{
 		"no peer":               {"--no-dns-seeds", "--seed", "nobody"},
 		"no address":            {"--no-dns-seeds", "--seed", seedKey1},
-		"no file":               {"--no-dns-seeds", "--seed-file", filepath.Join(t.TempDir(), "none")},
 		"names and none":        {"--no-dns-seeds", "--dns-seed", "a.test"},
 		"no server":             {"--dns-seed", "a.test", "--dns-server", "dns.example"},
 		"DNSSEC of the system":  {"--dns-seed", "a.test", "--dnssec"},

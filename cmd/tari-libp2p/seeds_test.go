@@ -95,11 +95,11 @@ func TestNoSeeds(t *testing.T) {
 	if o := r.object(t); r.code != exitUnreachable || o["failure"] != "unreachable" || len(o["sources"].([]any)) != 1 {
 		t.Errorf("%v", r)
 	}
+	says(t, exitNotFound, "there is no file", "seeds", "--seed-file", filepath.Join(t.TempDir(), "none"))
 	for what, args := range map[string][]string{
 		"a server that is none":     {"--dns-server", "dns.example"},
 		"DNSSEC of the system":      {"--dnssec"},
 		"the system behind a proxy": {"--socks", "127.0.0.1:1"},
-		"no such file":              {"--seed-file", filepath.Join(t.TempDir(), "none")},
 		"a network without names":   {"--network", "localnet"},
 		"an anchor that is none":    {"--dnssec", "--dns-server", "127.0.0.1", "--trust-anchor", "x"},
 	} {

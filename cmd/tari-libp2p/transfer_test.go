@@ -41,6 +41,10 @@ func TestExportAndImport(t *testing.T) {
 		if o := r.object(t); r.code != exitUsage || o["failure"] != "usage" || o["bad"] != 1.0 {
 			t.Errorf("%+v", r)
 		}
-		says(t, exitUsage, "no such file", "peers", "import", "--data-dir", other, filepath.Join(other, "none"))
+		says(t, exitNotFound, "there is no file", "peers", "import", "--data-dir", other, filepath.Join(other, "none"))
+		says(t, exitNotFound, "there is no folder", with("peers", "export", filepath.Join(other, "none", "book.json"))...)
+		if o := command(t, with("peers", "export", filepath.Join(t.TempDir(), "book.csv"), "--csv", "--json")...).object(t); !strings.HasSuffix(o["file"].(string), "book.csv") {
+			t.Errorf("exported %v", o)
+		}
 	})
 }
