@@ -1,11 +1,13 @@
 package peerbook
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -108,10 +110,41 @@ func encodeRecord(r *Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := decodeRecord(r.Key, data); err != nil {
+	if len(data) > maxRecord || !fits(r) {
 		return nil, errors.New("peerbook: a record beyond the limits of the book")
 	}
 	return data, nil
+}
+
+// fits: decodeRecord would take it.
+func fits(r *Record) bool {
+	if r.Key.IsZero() || len(r.Addresses) > MaxAddresses || len(r.Protocols) > maxProtocols || r.Ban.Source > ByOperator {
+		return false
+	}
+	for _, a := range r.Addresses {
+		if a.Source > Configured || !stays(a.Addr) {
+			return false
+		}
+	}
+	if r.Claim == nil || r.Claim.Signature == nil {
+		return true
+	}
+	at := r.Claim.Signature.UpdatedAt.Unix()
+	if r.Claim.Signature.Nonce.IsZero() || len(r.Claim.Addresses) > maxClaimAddrs || at < 0 || stamp(at) > maxStamp/1000 {
+		return false
+	}
+	for _, a := range r.Claim.Addresses {
+		if indexAddress(r.Addresses, Address{Addr: a}) < 0 && !stays(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// stays: an address can be read back.
+func stays(a ma.Multiaddr) bool {
+	_, err := ma.NewMultiaddrBytes(a.Bytes())
+	return err == nil
 }
 
 func marshalRecord(r *Record) ([]byte, error) {
@@ -186,23 +219,24 @@ func decodeBody(key tarikey.PublicKey, body []byte) (*Record, error) {
 		Ban:     Ban{Until: s.BannedUntil.time(), Reason: s.BanReason, Source: s.BanSource, Generation: s.BanGeneration},
 		AddedAt: s.AddedAt.time(), LastSeen: s.LastSeen.time(), Removed: s.Removed.time(),
 	}
-	for _, a := range s.Addresses {
+	if len(s.Addresses) > 0 {
+		r.Addresses = make([]Address, len(s.Addresses))
+	}
+	for i, a := range s.Addresses {
 		addr, err := ma.NewMultiaddrBytes(a.Addr)
 		if err != nil || a.Source > Configured {
 			return nil, errRecord
 		}
-		r.Addresses = append(r.Addresses, Address{
+		r.Addresses[i] = Address{
 			Addr: addr, Source: a.Source, LastSeen: a.LastSeen.time(), LastFail: a.LastFail.time(),
 			Failure: a.Failure, Attempts: a.Attempts, Failures: a.Failures, Took: time.Duration(a.TookMS) * time.Millisecond,
-		})
+		}
 	}
-	for _, p := range s.Protocols {
-		r.Protocols = append(r.Protocols, protocol.ID(p))
-	}
+	r.Protocols = decodeProtocols(s.Protocols)
 	if s.Claim == nil {
 		return r, nil
 	}
-	claim, err := decodeClaim(s.Claim)
+	claim, err := decodeClaim(s.Claim, s.Addresses, r.Addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +245,22 @@ func decodeBody(key tarikey.PublicKey, body []byte) (*Record, error) {
 	return r, nil
 }
 
-func decodeClaim(s *storedClaim) (*identityproto.Claim, error) {
+// decodeProtocols has all of them in one piece of memory: a book has many.
+func decodeProtocols(stored [][]byte) []protocol.ID {
+	if len(stored) == 0 {
+		return nil
+	}
+	protocols := make([]protocol.ID, len(stored))
+	all := string(bytes.Join(stored, nil))
+	for i, p := range stored {
+		protocols[i], all = protocol.ID(all[:len(p)]), all[len(p):]
+	}
+	return protocols
+}
+
+// decodeClaim takes the addresses that the record has too from there: stored
+// are those in the form that they are stored in.
+func decodeClaim(s *storedClaim, stored []storedAddress, decoded []Address) (*identityproto.Claim, error) {
 	if len(s.S) != tarikey.KeySize || s.Nonce.IsZero() || len(s.Addresses) > maxClaimAddrs || s.UpdatedAt < 0 || stamp(s.UpdatedAt) > maxStamp/1000 {
 		return nil, errRecord
 	}
@@ -220,12 +269,19 @@ func decodeClaim(s *storedClaim) (*identityproto.Claim, error) {
 		Signature: tarikey.Signature{Nonce: s.Nonce, S: [tarikey.KeySize]byte(s.S)},
 		UpdatedAt: time.Unix(s.UpdatedAt, 0).UTC(),
 	}}
-	for _, raw := range s.Addresses {
+	if len(s.Addresses) > 0 {
+		c.Addresses = make([]ma.Multiaddr, len(s.Addresses))
+	}
+	for i, raw := range s.Addresses {
+		if same := slices.IndexFunc(stored, func(a storedAddress) bool { return bytes.Equal(a.Addr, raw) }); same >= 0 {
+			c.Addresses[i] = decoded[same].Addr
+			continue
+		}
 		addr, err := ma.NewMultiaddrBytes(raw)
 		if err != nil {
 			return nil, errRecord
 		}
-		c.Addresses = append(c.Addresses, addr)
+		c.Addresses[i] = addr
 	}
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
@@ -123,6 +125,38 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
+// What would be set aside is not written; and what is not written would be.
+func TestRecordsBeyondLimits(t *testing.T) {
+	spoil := func(how func(*Record)) *Record {
+		r := full(t)
+		how(r)
+		return r
+	}
+	for name, r := range map[string]*Record{
+		"no key":              spoil(func(r *Record) { r.Key = tarikey.PublicKey{} }),
+		"eleven addresses":    spoil(func(r *Record) { r.Addresses = slices.Repeat(r.Addresses[:1], MaxAddresses+1) }),
+		"an empty address":    spoil(func(r *Record) { r.Addresses[1].Addr = nil }),
+		"unknown source":      spoil(func(r *Record) { r.Addresses[0].Source = Configured + 1 }),
+		"many protocols":      spoil(func(r *Record) { r.Protocols = make([]protocol.ID, maxProtocols+1) }),
+		"unknown ban source":  spoil(func(r *Record) { r.Ban.Source = ByOperator + 1 }),
+		"claim without nonce": spoil(func(r *Record) { r.Claim.Signature.Nonce = tarikey.PublicKey{} }),
+		"claim before 1970":   spoil(func(r *Record) { r.Claim.Signature.UpdatedAt = time.Unix(-1, 0) }),
+		"claim after 9999":    spoil(func(r *Record) { r.Claim.Signature.UpdatedAt = time.Unix(253402300800, 0) }),
+		"claimed too many":    spoil(func(r *Record) { r.Claim.Addresses = slices.Repeat(r.Claim.Addresses[:1], maxClaimAddrs+1) }),
+		"claimed nothing":     spoil(func(r *Record) { r.Claim.Addresses[2] = nil }),
+		"too large":           spoil(func(r *Record) { r.UserAgent = strings.Repeat("x", maxRecord) }),
+	} {
+		if _, err := encodeRecord(r); err == nil {
+			t.Errorf("%s: written", name)
+		}
+		if data, err := marshalRecord(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if _, err := decodeRecord(r.Key, data); err == nil {
+			t.Errorf("%s: would not be set aside", name)
+		}
+	}
+}
+
 func TestStamps(t *testing.T) {
 	for _, c := range []struct{ in, want time.Time }{
 		{time.Time{}, time.Time{}},
@@ -158,9 +192,10 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		data, err := encodeRecord(r)
-		if err != nil {
+		if grown, _ := marshalRecord(r); err != nil && len(grown) > maxRecord {
 			return // JSON can grow over the limit
 		}
+		must(t, err)
 		again, err := decodeRecord(key(1), data)
 		must(t, err)
 		data2, err := encodeRecord(again)
