@@ -2,6 +2,7 @@ package identityproto
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,7 @@ func (m *modernMessage) validate(key tarikey.PublicKey, rules Rules, now time.Ti
 		return nil, err
 	}
 	c := &Claim{Key: key, Features: Features(m.features), UserAgent: m.userAgent, Signature: signature}
+	c.Addresses = slices.Grow(c.Addresses, len(m.addresses)) // no spare room: peers' books have many of them
 	for _, raw := range m.addresses {
 		parts, _ := components(raw)
 		if err := checkShape(parts); err != nil {

@@ -216,6 +216,7 @@ func writeFile(path string, content func(io.Writer) error) error {
 		err = errors.Join(os.Rename(path+".new", path), syncDir(filepath.Dir(path)))
 	}
 	if err != nil {
+		_ = os.Remove(path + ".new") // the disk may be full
 		return fmt.Errorf("peerbook: %w", err)
 	}
 	return nil

@@ -179,16 +179,18 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 	}
 }
 
-func TestPermissionIsNoDamage(t *testing.T) {
+// A folder without the right to write is told as that, and is no damage.
+func TestReadOnlyFolder(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may do everything")
+		t.Skip("root may write everywhere; see TestReadOnlyDisk")
 	}
 	dir, _ := filled(t)
-	engine := filepath.Join(dir, engineName)
-	must(t, os.Chmod(engine, 0))
-	defer os.Chmod(engine, 0o700)
-	var damaged *DamagedError
-	if b, err := Open(dir, Config{}); err == nil || errors.As(err, &damaged) {
-		t.Errorf("Open: %v, %v", b, err)
+	for _, name := range []string{dir, filepath.Join(dir, engineName)} {
+		must(t, os.Chmod(name, 0o500))
+		var readOnly *ReadOnlyError
+		if b, err := Open(dir, Config{}); !errors.As(err, &readOnly) || readOnly.Dir != dir {
+			t.Errorf("Open: %v, %v", b, err)
+		}
+		must(t, os.Chmod(name, 0o700))
 	}
 }

@@ -52,19 +52,27 @@ func (e *DamagedError) Error() string {
 func (e *DamagedError) Unwrap() error { return e.Err }
 
 // Open opens the book in a folder, and makes both if there are none. If
-// another process has it open the error is a *LockedError.
+// another process has it open the error is a *LockedError; without the right to
+// write it is a *ReadOnlyError, and with too little room on the disk a
+// *FullError.
 //
 // Files that were damaged while the book was closed are set aside and made
 // anew from the backup; Stats tells. Without one it is a *DamagedError.
 func Open(dir string, cfg Config) (*Book, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("peerbook: open: %w", err)
+		return nil, openError(dir, err)
 	}
 	unlock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	b, err := openLocked(dir, cfg)
+	var b *Book
+	if err = checkWritable(dir); err == nil {
+		err = checkSpace(dir)
+	}
+	if err == nil {
+		b, err = openLocked(dir, cfg)
+	}
 	if err != nil {
 		unlock()
 		return nil, err
@@ -146,16 +154,20 @@ func isDamage(err error) bool {
 }
 
 // openEngine opens the book on badger, in sizes for megabytes. Badger's
-// defaults are for gigabytes, and reserve hundreds of megabytes at once.
+// defaults are for gigabytes, and reserve hundreds of megabytes at once. Tables
+// are mapped into memory, where compressed ones take half; the book reads them
+// once, so that a cache of blocks is of no use, but with compression there must
+// be one.
 func openEngine(dir string, cfg Config) (*Book, error) {
 	opts := badger4.DefaultOptions // a copy
 	opts.Options = opts.
-		WithMemTableSize(8 << 20).
+		WithMemTableSize(4 << 20).
 		WithNumMemtables(2).
 		WithBaseTableSize(2 << 20).
+		WithValueThreshold(2 * maxRecord). // records are in the tables, not in the value log
 		WithValueLogFileSize(16 << 20).
-		WithCompression(options.None).
-		WithBlockCacheSize(0).
+		WithCompression(options.Snappy).
+		WithBlockCacheSize(256 << 10).
 		WithIndexCacheSize(0).
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
@@ -166,7 +178,7 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 		}
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
-	b, err := openStore(store, cfg, func(old []query.Entry) error { return writeOldBackup(dir, old) })
+	b, err := openStore(careful{store, dir}, cfg, func(old []query.Entry) error { return writeOldBackup(dir, old) })
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
