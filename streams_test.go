@@ -68,6 +68,27 @@ func TestMatchedProtocolsAreNegotiated(t *testing.T) {
 	}
 }
 
+// Of two handlers of one protocol the later serves, and the claim lists it once.
+func TestAHandlerIsReplaced(t *testing.T) {
+	a, b := startHost(t, Config{}), startHost(t, Config{})
+	b.SetStreamHandler(echo, func(s network.Stream) {
+		io.WriteString(s, "another")
+		s.Close()
+	})
+	connect(t, a, b)
+	s, err := a.NewStream(testContext(t), b.ID(), echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, err := io.ReadAll(s); err != nil || string(got) != "another" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if claim, _ := a.Claim(b.ID()); len(claim.Protocols) != 1 {
+		t.Errorf("claim lists %v", claim.Protocols)
+	}
+}
+
 // The name of an optimistic protocol travels with the first bytes, whatever they are, and before anything else that shows.
 func TestOptimisticStreams(t *testing.T) {
 	a, b := startHost(t, Config{}), startHost(t, Config{})

@@ -201,6 +201,9 @@ func TestRules(t *testing.T) {
 			if !errors.As(err, &ban) || ban.BanFor() != c.ban {
 				t.Errorf("banned for %s, want %s", ban.BanFor(), c.ban)
 			}
+			if strings.Contains(err.Error(), "1.2.3.") || strings.Contains(err.Error(), "wy6ybal4") || strings.Contains(err.Error(), "a.b") {
+				t.Errorf("the error shows an address of the peer: %q", err)
+			}
 			for _, r := range err.Error() {
 				if r < 0x20 || r > 0x7e && r != '…' {
 					t.Errorf("the error shows raw bytes: %q", err)

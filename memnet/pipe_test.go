@@ -151,6 +151,11 @@ func TestAClosedListener(t *testing.T) {
 	if _, err := Dial(context.Background(), l.Multiaddr()); err == nil {
 		t.Error("dialed a closed listener")
 	}
+	again, err := Listen(l.Multiaddr())
+	if err != nil {
+		t.Fatalf("its address is not free again: %v", err)
+	}
+	again.Close()
 }
 
 func TestAddresses(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -195,6 +196,35 @@ func TestReplacedStream(t *testing.T) {
 		}
 		if got := r.in.all(); !slices.Equal(got, []string{"1", "2", "3", "4"}) {
 			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// A replaced stream ends after two seconds although the peer goes on writing to it.
+func TestReplacedStreamGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		old := r.open(tariproto.Messaging)
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		writing.Go(func() {
+			for range 100 {
+				if _, err := old.Write(frame("and more")); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+		synctest.Wait()
+		current := r.open(tariproto.Messaging)
+		synctest.Wait()
+		start := time.Now()
+		writing.Wait()
+		if took := time.Since(start); took < 2*time.Second || took > 2200*time.Millisecond {
+			t.Errorf("ended after %v", took)
+		}
+		if !isOpen(current) {
+			t.Error("the new stream was ended")
 		}
 	})
 }

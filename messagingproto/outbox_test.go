@@ -393,6 +393,58 @@ func TestInterruptedWrite(t *testing.T) {
 	}
 }
 
+// The connection is lost under a message, and the peer cannot be dialed again: what was being written was lost with it, what waited could
+// not be dialed.
+func TestRedialFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, _ := twoServices(t, Config{})
+		down := errors.New("connection refused")
+		f.hosts["a"].dial = func(ctx context.Context, n int) error {
+			_ = sleepFirst(time.Second)(ctx, n)
+			if n > 1 {
+				return down
+			}
+			return nil
+		}
+		f.hosts["a"].opened = func(_ int, s *fakeStream) { s.out.failAfter(15, &network.ConnError{Remote: true}) }
+		out := outcomes{t: t}
+		for range 3 {
+			out.send(a, "b", []byte("123456"))
+		}
+		if got, want := out.reasons(), []Reason{0, ConnectionLost, DialFailed}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if !errors.Is(out.errs[1], down) || !errors.Is(out.errs[2], down) {
+			t.Errorf("causes: %v, %v", out.errs[1], out.errs[2])
+		}
+	})
+}
+
+// What waits for a peer leaves the budget of those that are being dialed when its stream is open.
+func TestOpenStreamsLeaveTheDialingBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, a, _, _ := twoServices(t, Config{Limits: Limits{DialingBytes: 10}})
+		f.hosts["b"].SetStreamHandler(tariproto.Messaging, func(network.Stream) {}) // never reads
+		f.hosts["a"].dial = sleepFirst(time.Second)
+		f.hosts["a"].opened = func(_ int, s *fakeStream) { s.out.setWindow(0) }
+		out := outcomes{t: t}
+		out.send(a, "b", []byte("0123456789"))
+		synctest.Wait()
+		if err := a.SendAsync("nobody", []byte("x"), nil); ReasonOf(err) != QueueFull || !errors.Is(err, errDialingBytes) {
+			t.Errorf("while it is dialed: %v", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st := a.Stats(); st.QueuedBytes != 10 || st.DialingBytes != 0 {
+			t.Errorf("with a stream: %+v", st)
+		}
+		if err := a.SendAsync("nobody", []byte("x"), nil); err != nil {
+			t.Errorf("with a stream: %v", err)
+		}
+		out.reasons()
+	})
+}
+
 // While nothing is sent the peer ends the stream: the next message opens another.
 func TestStreamEndedWhileIdle(t *testing.T) {
 	for _, how := range []string{"reset", "connection gone", "connection gone, nobody said so"} {

@@ -195,6 +195,37 @@ func stop(t *testing.T, side func(context.Context, net.Conn, Config) (*Conn, err
 	return err
 }
 
+// TestHandshakeAndFramesTogether has a peer whose handshake and frames all come at once: what follows the handshake is not lost.
+func TestHandshakeAndFramesTogether(t *testing.T) {
+	for _, v := range handshakeVectors(t) {
+		fromClient, fromServer := vectorStreams(v)
+		var saidByClient, saidByServer []byte
+		for _, frame := range v.Frames {
+			if frame.From == "initiator" {
+				fromClient, saidByClient = append(fromClient, frame.Frame...), append(saidByClient, frame.Plaintext...)
+			} else {
+				fromServer, saidByServer = append(fromServer, frame.Frame...), append(saidByServer, frame.Plaintext...)
+			}
+		}
+		client, server := v.configs(t)
+		for _, c := range []struct {
+			side func(context.Context, net.Conn, Config) (*Conn, error)
+			cfg  Config
+			all  []byte
+			want []byte
+		}{{Server, server, fromClient, saidByClient}, {Client, client, fromServer, saidByServer}} {
+			conn, err := c.side(context.Background(), &scripted{r: bytes.NewReader(c.all)}, c.cfg)
+			if err != nil {
+				t.Errorf("%s: %v", v.Pattern, err)
+				continue
+			}
+			if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, c.want) || len(got) == 0 {
+				t.Errorf("%s: read %x, %v, want %x", v.Pattern, got, err, c.want)
+			}
+		}
+	}
+}
+
 // TestKeysThatAreNone sends points that no key may be where message 1 has one.
 func TestKeysThatAreNone(t *testing.T) {
 	points := map[string][]byte{

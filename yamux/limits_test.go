@@ -151,6 +151,29 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
+// TestUnacceptedStreams: streams that nobody accepts hold up no other, as long as there is room for them to wait.
+func TestUnacceptedStreams(t *testing.T) {
+	s, p := withPeer(t, false, Config{})
+	p.send(data(flagSYN, 1, "one"))
+	st := accept(t, s)
+	want(t, st, "one")
+	for i := range 63 {
+		p.send(data(flagSYN, uint32(2*i+3), "waits"))
+	}
+	p.send(data(0, 1, "two"))
+	want(t, st, "two")
+	write(t, st, "three")
+	p.expect(header{typeData, flagACK, 1, 5}, "three")
+	mine := open(t, s)
+	write(t, mine, "four")
+	p.expect(header{typeData, flagSYN, 2, 4}, "four")
+	p.send(data(flagACK, 2, "five"))
+	want(t, mine, "five")
+	for range 63 {
+		want(t, accept(t, s), "waits")
+	}
+}
+
 // TestRapidReset: a peer that opens and resets streams, or opens far too many,
 // is let be for a while and then thrown out.
 func TestRapidReset(t *testing.T) {
