@@ -213,6 +213,29 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestOtherLimits: who has other limits than mainnet says so in the rules.
+func TestOtherLimits(t *testing.T) {
+	c := signed(t, func(c *Claim) {
+		c.Protocols, c.UserAgent = []protocol.ID{"one", "three"}, "agent"
+		c.Addresses = []ma.Multiaddr{ma.StringCast("/ip4/1.2.3.4/tcp/1"), ma.StringCast("/ip4/1.2.3.4/tcp/2")}
+	})
+	for rules, want := range map[Rules]Kind{
+		{MaxProtocols: 2, MaxProtocolSize: 5, MaxAddresses: 2, MaxUserAgent: 5}: 0,
+		{MaxProtocols: 1}:    KindProtocols,
+		{MaxProtocolSize: 4}: KindProtocols,
+		{MaxAddresses: 1}:    KindAddressCount,
+		{MaxUserAgent: 4}:    KindUserAgentSize,
+	} {
+		if _, err := DecodeMessage(EncodeMessage(c), us.Public(), rules, time.Now()); kindOf(err) != want {
+			t.Errorf("%+v: %v", rules, err)
+		}
+	}
+	more := signed(t, func(c *Claim) { c.UserAgent = strings.Repeat("u", 60) })
+	if _, err := DecodeMessage(EncodeMessage(more), us.Public(), Rules{MaxUserAgent: 60}, time.Now()); err != nil {
+		t.Errorf("a higher limit: %v", err)
+	}
+}
+
 const onionText = "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234"
 
 // TestTamperedClaim flips every bit of a claim. What the signature covers is
