@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -17,11 +18,12 @@ type admission struct {
 	total       int // in handshake and established
 	handshaking int
 	sources     map[netip.Prefix]*tally
+	noneSpare   time.Time // when there was no connection to spare
 }
 
 type tally struct {
-	total   int
-	shaking []*ticket // oldest first
+	total            int
+	shaking, settled []*ticket // in handshake and established, each oldest first
 }
 
 func newAdmission(l Limits, onion bool) *admission {
@@ -36,8 +38,12 @@ type ticket struct {
 	from        *admission
 	source      netip.Prefix // invalid: not counted by source
 	handshaking bool
+	beyond      bool // beyond Limits.Inbound: to become established it has to displace a connection
 	returned    bool
 	end         func() // ends the handshake, when it is displaced
+
+	since time.Time   // when it was established
+	spare func() bool // then: whether it may be closed to make room
 }
 
 // enter takes a place for a connection from the remote address, or says why there is none. It never waits. Should the handshake have
@@ -46,16 +52,21 @@ type ticket struct {
 // tari_comms refuses whoever comes while the handshake slots are full. That lets a flood from many sources, each within its own limit,
 // shut everybody out. Here a newcomer takes the slot of the source that has most, as long as that leaves the source no worse off than
 // the newcomer: who has no handshake under way gets one, unless all slots belong to different sources.
+//
+// Nor does tari_comms let anybody in while all connections are taken. Here a newcomer from a source that has none may still do its
+// handshake if there is a connection to spare, which it displaces once it has proven who it is: see spares.
 func (a *admission) enter(remote ma.Multiaddr, end func()) (place *ticket, refused Refusal) {
 	source := a.sourceOf(remote)
+	mayDisplace := a.crowdsOut(source) && len(a.spares(1)) > 0
 	a.mu.Lock()
 	var of tally
 	if t := a.sources[source]; t != nil {
 		of = *t
 	}
 	var victim *ticket
+	beyond := a.total >= a.limits.Inbound
 	switch {
-	case a.total >= a.limits.Inbound:
+	case beyond && (of.total > 0 || !mayDisplace):
 		refused = RefusedInbound
 	case source.IsValid() && of.total >= a.limits.InboundPerSource:
 		refused = RefusedInboundPerSource
@@ -73,7 +84,7 @@ func (a *admission) enter(remote ma.Multiaddr, end func()) (place *ticket, refus
 	if victim != nil {
 		victim.giveBack()
 	}
-	place = &ticket{from: a, source: source, handshaking: true, end: end}
+	place = &ticket{from: a, source: source, handshaking: true, beyond: beyond, end: end}
 	place.take()
 	a.mu.Unlock()
 	if victim != nil {
@@ -95,14 +106,38 @@ func (a *admission) greediest(newcomerHas int) *ticket {
 	return victim
 }
 
-// established frees the handshake slot and keeps the place among the connections. It is false if the handshake was displaced.
-func (t *ticket) established() bool {
+// established frees the handshake slot and keeps the place among the connections, unless the handshake was displaced meanwhile, or
+// there is no place for it any more. spare says whether the connection may later be closed, by end, for another. Should this one have
+// taken the place of another, then makeRoom is to be called: it closes that.
+func (t *ticket) established(spare func() bool, end func()) (makeRoom func(), refused Refusal) {
+	var victims []*ticket
+	if t.beyond {
+		victims = t.from.spares(t.from.limits.Handshakes)
+	}
 	t.from.mu.Lock()
 	defer t.from.mu.Unlock()
-	if t.handshaking {
-		t.settle()
+	if t.returned {
+		return nil, RefusedDisplaced
 	}
-	return !t.returned
+	makeRoom = func() {}
+	if !t.handshaking {
+		return makeRoom, ""
+	}
+	if t.beyond && t.from.total > t.from.limits.Inbound {
+		i := slices.IndexFunc(victims, (*ticket).oneOfSeveral)
+		if i < 0 {
+			t.giveBack()
+			return nil, RefusedInbound
+		}
+		victims[i].giveBack()
+		makeRoom = victims[i].end
+	}
+	t.settle()
+	t.since, t.spare, t.end = time.Now(), spare, end
+	if of := t.from.sources[t.source]; of != nil {
+		of.settled = append(of.settled, t)
+	}
+	return makeRoom, ""
 }
 
 // leave gives the place back; more than once is once.
@@ -134,7 +169,7 @@ func (t *ticket) settle() {
 	t.handshaking = false
 	t.from.handshaking--
 	if of := t.from.sources[t.source]; of != nil {
-		of.shaking = slices.DeleteFunc(of.shaking, func(other *ticket) bool { return other == t })
+		of.shaking = without(of.shaking, t)
 	}
 }
 
@@ -148,11 +183,16 @@ func (t *ticket) giveBack() {
 	t.returned = true
 	t.from.total--
 	if of := t.from.sources[t.source]; of != nil {
+		of.settled = without(of.settled, t)
 		of.total--
 		if of.total == 0 {
 			delete(t.from.sources, t.source)
 		}
 	}
+}
+
+func without(all []*ticket, t *ticket) []*ticket {
+	return slices.DeleteFunc(all, func(other *ticket) bool { return other == t })
 }
 
 // sourceOf is the IPv4 address or the IPv6 /64 that a connection comes from, an IPv4-mapped address being IPv4. It is invalid for

@@ -42,7 +42,7 @@ func TestAFloodDoesNotShutOutOtherSources(t *testing.T) {
 		enter(fmt.Sprintf("10.0.0.%d", i%64))
 	}
 	for i, place := range honest {
-		if !place.established() {
+		if !settled(place) {
 			t.Errorf("newcomer %d was displaced", i)
 		}
 	}
@@ -51,6 +51,12 @@ func TestAFloodDoesNotShutOutOtherSources(t *testing.T) {
 			t.Errorf("%s holds %d of the slots", source, len(of.shaking))
 		}
 	}
+}
+
+// settled ends a handshake well, and reports whether there is a connection.
+func settled(place *ticket) bool {
+	_, refused := place.established(func() bool { return false }, func() {})
+	return refused == ""
 }
 
 func TestSlotsOfDifferentSources(t *testing.T) {
@@ -64,7 +70,7 @@ func TestSlotsOfDifferentSources(t *testing.T) {
 	if place, _ := enter("/ip4/9.9.9.9/tcp/2"); place == nil || displaced != 1 {
 		t.Errorf("an exempt source is refused, %d displaced", displaced)
 	}
-	if !greedy.established() {
+	if !settled(greedy) {
 		t.Error("the newest was displaced, not the oldest")
 	}
 	enter("/ip4/8.8.8.8/tcp/1") // three slots, all taken
@@ -189,8 +195,8 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 
 func TestEachRefusalNamesWhatToRaise(t *testing.T) {
 	for _, r := range []Refusal{
-		RefusedInbound, RefusedInboundPerSource, RefusedHandshakesPerSource, RefusedHandshakes, RefusedDisplaced, RefusedByGater,
-		RefusedResources, RefusedDescriptors,
+		RefusedInbound, RefusedInboundPerSource, RefusedHandshakesPerSource, RefusedHandshakes, RefusedDisplaced, RefusedIdle,
+		RefusedByGater, RefusedResources, RefusedDescriptors,
 	} {
 		if r.Raise() == "" {
 			t.Errorf("%s names nothing", r)

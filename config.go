@@ -77,7 +77,7 @@ type Hooks struct {
 	// *UpgradeError. That nobody answers at an address is only told to who dials.
 	OnFailed func(p peer.ID, dir network.Direction, addr ma.Multiaddr, err error)
 
-	// OnRefused: an inbound connection was closed before a byte was read, or displaced during the handshake.
+	// OnRefused: an inbound connection was closed before a byte was read, displaced during the handshake, or, if idle, later.
 	OnRefused func(addr ma.Multiaddr, reason Refusal)
 
 	// OnRefusals: what was refused in the last minute, in sum. It is not called while nothing is.
@@ -86,7 +86,7 @@ type Hooks struct {
 
 // Limits bound what strangers can make us hold. Zero fields take the value tari_comms has, given here.
 type Limits struct {
-	Inbound             int // connections that others opened, established or in handshake: 500 a listener
+	Inbound             int // connections that others opened: 500 a listener; a source that has none may then take the place of an idle one
 	InboundPerSource    int // of these from one IPv4 address or one IPv6 /64: 32
 	Handshakes          int // inbound handshakes at a time: 100 a listener
 	HandshakesPerSource int // of these from one source: 4

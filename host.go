@@ -161,6 +161,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		learned:  h.learned,
 		offence:  h.Offence,
 		cameIn:   h.cameIn,
+		spare:    h.spare,
 	}
 	h.upgrader, h.listen.addrs, h.listen.onion = up, cfg.Listen, cfg.ListenOnion
 	h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports)

@@ -237,10 +237,10 @@ func TestAdmissionBySource(t *testing.T) {
 	first := enter("/ip4/1.2.3.4/tcp/1", "")
 	second := enter("/ip6/::ffff:1.2.3.4/tcp/2", "") // IPv4-mapped is IPv4
 	enter("/ip4/1.2.3.4/tcp/3", RefusedHandshakesPerSource)
-	first.established()
-	first.established()
+	settled(first)
+	settled(first)
 	third := enter("/ip4/1.2.3.4/tcp/3", "")
-	second.established()
+	settled(second)
 	enter("/ip4/1.2.3.4/tcp/4", RefusedInboundPerSource)
 	enter("/ip6/2001:db8::1/tcp/1", "")
 	enter("/ip6/2001:db8::2/tcp/1", "")
@@ -250,7 +250,7 @@ func TestAdmissionBySource(t *testing.T) {
 	third.leave()
 	third.leave()
 	enter("/memory/1", "")
-	fourth.established()
+	settled(fourth)
 	first.leave()
 	enter("/ip6/2001:db8:0:1::1/tcp/1", "")
 	if a.total != 6 || a.handshaking != 4 {

@@ -150,7 +150,14 @@ func (l *listener) handshake(ctx context.Context, raw manet.Conn, scope network.
 		arrived() // no tie to be broken with this one
 	}
 	c.atEnd(func() { arrived(); place.leave() })
-	if !place.established() {
+	makeRoom, refused := place.established(func() bool { return l.u.spare(c.RemotePeer()) }, func() {
+		l.u.refuse(raw.RemoteMultiaddr(), RefusedIdle)
+		c.Close()
+	})
+	if refused != "" {
+		if refused != RefusedDisplaced { // which was told when it happened
+			l.u.refuse(raw.RemoteMultiaddr(), refused)
+		}
 		c.Close()
 		return
 	}
@@ -159,6 +166,7 @@ func (l *listener) handshake(ctx context.Context, raw manet.Conn, scope network.
 	case <-l.ctx.Done():
 		c.Close()
 	}
+	makeRoom() // after that: it may take two seconds
 }
 
 // Accept returns the next connection, or transport.ErrListenerClosed.

@@ -95,7 +95,7 @@ func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, repl
 // Counting by source is left to the listener, which knows an exempt one from another.
 func newResourceManager(l Limits, listeners int) (network.ResourceManager, error) {
 	n := max(listeners, 2)
-	inbound, shaking := n*l.Inbound+l.InboundOnion, n*l.Handshakes+l.HandshakesOnion
+	inbound, shaking := n*(l.Inbound+l.Handshakes)+l.InboundOnion, n*l.Handshakes+l.HandshakesOnion
 	of := func(inbound int) rcmgr.ResourceLimits {
 		return rcmgr.ResourceLimits{
 			ConnsInbound:  rcmgr.LimitVal(inbound),

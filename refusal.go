@@ -20,6 +20,7 @@ const (
 	RefusedHandshakesPerSource Refusal = "per_ip"             // Limits.HandshakesPerSource
 	RefusedHandshakes          Refusal = "slots_full"         // Limits.Handshakes, or HandshakesOnion
 	RefusedDisplaced           Refusal = "displaced"          // in handshake; another source, which had fewer, got the slot
+	RefusedIdle                Refusal = "idle"               // established, and nobody used it; another source, which had none, got the place
 	RefusedByGater             Refusal = "gater"              // Config.Gater does not want the source
 	RefusedResources           Refusal = "resources"          // memory or descriptors that the resource manager gives us
 	RefusedDescriptors         Refusal = "descriptors"        // the system has no file descriptor or memory for a connection
@@ -28,7 +29,7 @@ const (
 // Raise says what a refusal depends on: the setting to raise if the load is honest.
 func (r Refusal) Raise() string {
 	switch r {
-	case RefusedInbound:
+	case RefusedInbound, RefusedIdle:
 		return "Limits.Inbound, InboundOnion for Tor"
 	case RefusedInboundPerSource:
 		return "Limits.InboundPerSource, or Exempt the source"

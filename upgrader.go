@@ -43,6 +43,7 @@ type upgrader struct {
 	refusals *refusals
 	arrivals arrivals
 	cameIn   func(peer.ID) bool
+	spare    func(peer.ID) bool // whether its connections may be closed to make room
 }
 
 var _ transport.Upgrader = (*upgrader)(nil)

@@ -99,7 +99,7 @@ func (o *options) limitFlags(cmd *cobra.Command) {
 // raise is the option behind a reason to refuse; otherwise what the library says of it.
 func raise(reason tari.Refusal) string {
 	switch reason {
-	case tari.RefusedInbound:
+	case tari.RefusedInbound, tari.RefusedIdle:
 		return "--max-inbound, --max-inbound-onion for Tor"
 	case tari.RefusedInboundPerSource:
 		return "--max-inbound-per-source"

@@ -1,9 +1,10 @@
+//go:build linux
+
 package loadtest
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -236,10 +237,4 @@ func TestCloseDuringAccepts(t *testing.T) {
 			t.Errorf("left: %v", conns)
 		}
 	}
-}
-
-func hostPort(a ma.Multiaddr) string {
-	ip, _ := a.ValueForProtocol(ma.P_IP4)
-	port, _ := a.ValueForProtocol(ma.P_TCP)
-	return fmt.Sprintf("%s:%s", ip, port)
 }
