@@ -75,26 +75,6 @@ func TestOneDialForMany(t *testing.T) {
 	})
 }
 
-// Addresses are begun one a little after the other, IP addresses first and onion addresses last; a peer that has only those is dialed at
-// once.
-func TestOrderOfAddresses(t *testing.T) {
-	ip := addrs("/ip4/1.2.3.4/tcp/1", "/ip6/2001:4860::8888/tcp/1")
-	onion := ma.StringCast(anOnion)
-	var delays []time.Duration
-	for _, r := range rankAddresses(append([]ma.Multiaddr{onion}, ip...)) {
-		if r.Addr.Equal(onion) && len(delays) != 2 {
-			t.Error("the onion address is not the last")
-		}
-		delays = append(delays, r.Delay)
-	}
-	if len(delays) != 3 || !slices.IsSorted(delays) || delays[0] != 0 || delays[1] == delays[0] || delays[2]-delays[1] < time.Second {
-		t.Errorf("delays %v", delays)
-	}
-	if alone := rankAddresses([]ma.Multiaddr{onion}); len(alone) != 1 || alone[0].Delay != 0 {
-		t.Errorf("alone: %v", alone)
-	}
-}
-
 // A peer of which no address is known, or none that can be dialed, fails at once and not after a time limit.
 func TestNoAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

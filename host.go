@@ -130,7 +130,10 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	}
 	policy := &dialPolicy{gater: cfg.Gater, never: cfg.Limits.NeverDial, allowTest: cfg.AllowTestAddresses}
 	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses), policy: policy}
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, policy, h.names); err != nil {
+	rank := func(addrs []ma.Multiaddr) []network.AddrDelay {
+		return rankAddresses(addrs, func(ma.Multiaddr) int { return 0 })
+	}
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, policy, h.names, rank); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {

@@ -15,8 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tari-libp2p/tari-libp2p/memnet"
 )
@@ -31,40 +29,18 @@ const (
 
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
 // private addresses.
-func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names network.MultiaddrDNSResolver) (*swarm.Swarm, error) {
+func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names network.MultiaddrDNSResolver, rank network.DialRanker) (*swarm.Swarm, error) {
 	options := []swarm.Option{
 		swarm.WithResourceManager(r),
 		swarm.WithDialTimeout(dialTimeout),
 		swarm.WithDialTimeoutLocal(dialTimeout),
-		swarm.WithDialRanker(rankAddresses),
+		swarm.WithDialRanker(rank),
 		swarm.WithMultiaddrResolver(names),
 		swarm.WithUDPBlackHoleSuccessCounter(nil),
 		swarm.WithIPv6BlackHoleSuccessCounter(nil),
 		swarm.WithConnectionGater(gater),
 	}
 	return swarm.NewSwarm(id, peers, bus, options...)
-}
-
-// rankAddresses tries IP addresses as go-libp2p does, one after the other a quarter of a second apart, and a second after them
-// the others, which are onion addresses; at once if there are no IP addresses.
-func rankAddresses(addrs []ma.Multiaddr) []network.AddrDelay {
-	var ip, other []ma.Multiaddr
-	for _, a := range addrs {
-		if _, err := manet.ToIP(a); err == nil {
-			ip = append(ip, a)
-		} else {
-			other = append(other, a)
-		}
-	}
-	ranked := swarm.DefaultDialRanker(ip)
-	delay := time.Duration(0)
-	for _, r := range ranked {
-		delay = max(delay, r.Delay+swarm.PublicOtherDelay)
-	}
-	for _, a := range other {
-		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})
-	}
-	return ranked
 }
 
 // addTransports gives the swarm its transports, all over the same upgrader, and returns them.

@@ -110,15 +110,3 @@ var (
 	nat64      = netip.MustParsePrefix("64:ff9b::/96")
 	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48")
 )
-
-// externalAnswer judges the answer of a lookup; an IPv4 address behind NAT64 by itself.
-func externalAnswer(ip netip.Addr) bool {
-	switch {
-	case nat64Local.Contains(ip):
-		return false
-	case nat64.Contains(ip):
-		b := ip.As16()
-		return identityproto.ExternalIP(netip.AddrFrom4([4]byte(b[12:])))
-	}
-	return identityproto.ExternalIP(ip)
-}
