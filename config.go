@@ -50,6 +50,10 @@ type Config struct {
 	// Gater is asked before dials and accepts, and again when a peer's key is proven; nil allows everything.
 	Gater connmgr.ConnectionGater
 
+	// Addresses is asked where to dial a peer of whom the caller names no address, the best first: a peer book knows. nil: what is in
+	// the peerstore, in no order.
+	Addresses func(p peer.ID) []KnownAddress
+
 	// Transports replaces the TCP transport, for hosts that dial through a proxy: it gets the upgrader, the resource manager and that
 	// TCP transport, and returns what dials and listens instead. No two may take the same address. /memory is always there.
 	Transports func(u transport.Upgrader, r network.ResourceManager, tcp transport.Transport) ([]transport.Transport, error)
@@ -59,6 +63,12 @@ type Config struct {
 
 	// Limits bound what strangers can make us hold.
 	Limits Limits
+}
+
+// KnownAddress is an address of a peer, from Config.Addresses.
+type KnownAddress struct {
+	Addr       ma.Multiaddr
+	Configured bool // by our own user: dialed even if it is an internal one, as those of Host.SetConfigured
 }
 
 // DefaultUserAgent is what we call ourselves unless Config says otherwise.

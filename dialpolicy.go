@@ -12,37 +12,79 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// ErrNeverDialed is the cause, in the *swarm.DialError of Connect and NewStream, of an address that Limits.NeverDial holds, and of an IPv6
-// address that leads through NAT64 into a private network.
-var ErrNeverDialed = errors.New("tari: an address that is never dialed")
+// Reasons for not dialing an address. In the *swarm.DialError of Connect and NewStream they are within a *NotTriedError.
+var (
+	// ErrNeverDialed is an address that Limits.NeverDial holds.
+	ErrNeverDialed = errors.New("tari: an address that is never dialed")
 
-// dialPolicy is the gater of the swarm: Config.Gater, and what is never dialed, whoever claims it. The swarm asks about the answers of
-// name lookups as well; the resolver asks about the names.
+	// ErrSelf is a dial that leads, or would lead, to ourselves: by the key asked for, by an address of ours, or by the key of whoever
+	// answered. It unwraps to swarm.ErrDialToSelf.
+	ErrSelf = fmt.Errorf("tari: that is ourselves: %w", swarm.ErrDialToSelf)
+
+	// ErrInternal is an address within a private network, on this machine or of no single host, that nobody here configured. tari_comms
+	// judges so what names lead to, and what claims say.
+	ErrInternal = errors.New("tari: an internal address that is not of our own configuration")
+
+	// ErrNoNode is an address where no Tari node can be, or where a stranger is not to make us knock: port 0; ports 22 and 25, whose
+	// owners report whoever calls; all hosts at once; onion names of version 2, or with a wrong checksum.
+	ErrNoNode = errors.New("tari: not the address of a node")
+)
+
+// dialPolicy is the gater of the swarm: Config.Gater, and what is not dialed, whoever claims it. The swarm asks about the answers of
+// name lookups as well; the resolver asks about the names. Its zero value allows what may be anybody's.
 type dialPolicy struct {
 	gater     connmgr.ConnectionGater // may be nil
 	never     []AddrRange
 	allowTest bool
+	public    func() []ma.Multiaddr // our own addresses; nil: none
+	dials     *dialing              // those under way; nil: none
+	own       configured
 }
 
-// refuses says why an address is not to be dialed; nil if it may be.
-func (p *dialPolicy) refuses(a ma.Multiaddr) error {
+// excludes says why an address is never dialed; nil if it is not so.
+func (p *dialPolicy) excludes(a ma.Multiaddr) error {
 	for _, r := range p.never {
 		if r.Contains(a) {
 			return fmt.Errorf("%w: it is in %s", ErrNeverDialed, r)
 		}
 	}
-	if ip, ok := ipOf(a); ok && !p.allowTest && (nat64.Contains(ip) || nat64Local.Contains(ip)) && !externalAnswer(ip) {
-		return fmt.Errorf("%w: it leads through NAT64 into a private network", ErrNeverDialed)
+	return nil
+}
+
+// refuses says why an address of a peer is not to be dialed; nil if it may be. A name is judged only where a proxy resolves it.
+func (p *dialPolicy) refuses(id peer.ID, a ma.Multiaddr) error {
+	if err := p.excludes(a); err != nil {
+		return err
+	}
+	if err := checkNode(a); err != nil {
+		return err
+	}
+	if p.public != nil && slices.ContainsFunc(p.public(), a.Equal) {
+		return ErrSelf
+	}
+	if p.allowTest || p.own.includes(p.own.of(id), a) || p.dials != nil && p.own.includes(p.dials.own(id), a) {
+		return nil
+	}
+	switch port, _ := a.ValueForProtocol(ma.P_TCP); {
+	case isInternal(a):
+		return ErrInternal
+	case port == "22" || port == "25":
+		return fmt.Errorf("%w: port %s", ErrNoNode, port)
 	}
 	return nil
 }
 
-// InterceptAddrDial is part of connmgr.ConnectionGater, like those below.
+// InterceptAddrDial is part of connmgr.ConnectionGater, like those below. What it says is in the record of the dial.
 func (p *dialPolicy) InterceptAddrDial(id peer.ID, a ma.Multiaddr) bool {
-	return p.refuses(a) == nil && (p.gater == nil || p.gater.InterceptAddrDial(id, a))
+	refusal := p.refuses(id, a)
+	if p.dials != nil {
+		p.dials.attempt(id, a).refuse(refusal)
+	}
+	return refusal == nil && (p.gater == nil || p.gater.InterceptAddrDial(id, a))
 }
 
 func (p *dialPolicy) InterceptPeerDial(id peer.ID) bool {

@@ -22,7 +22,8 @@ const maxReasons = 256
 type namesExplained struct {
 	*resolver
 	policy     *dialPolicy
-	transports []transport.Transport // all of the host's
+	transports []transport.Transport          // all of the host's
+	resolved   func(name, found ma.Multiaddr) // told what a name became; nil: nobody asks
 
 	mu      sync.Mutex
 	reasons map[string]error // by the bytes of the address
@@ -33,7 +34,7 @@ var errNoName = errors.New("tari: the name has no address")
 // ResolveDNSComponent returns the address itself if it cannot be looked up.
 func (n *namesExplained) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limit int) ([]ma.Multiaddr, error) {
 	var found []ma.Multiaddr
-	err := n.policy.refuses(a)
+	err := n.policy.excludes(a)
 	if err == nil {
 		found, err = n.resolver.ResolveDNSComponent(ctx, a, limit)
 	}
@@ -45,6 +46,11 @@ func (n *namesExplained) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr
 	defer n.mu.Unlock()
 	if err == nil {
 		delete(n.reasons, key)
+		for _, one := range found {
+			if n.resolved != nil && !one.Equal(a) {
+				n.resolved(a, one)
+			}
+		}
 		return found, nil
 	}
 	if n.reasons == nil || len(n.reasons) >= maxReasons {
@@ -89,8 +95,7 @@ func (n *namesExplained) have() []string {
 	return names
 }
 
-// explain says in a dial's error why a lookup came to nothing, which transports there are where none dials an address, and why an
-// address is never dialed.
+// explain says in a dial's error why a lookup came to nothing, and which transports there are where none dials an address.
 func (n *namesExplained) explain(err error) error {
 	var failed *swarm.DialError
 	if !errors.As(err, &failed) {
@@ -101,18 +106,14 @@ func (n *namesExplained) explain(err error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, one := range explained.DialErrors {
-		if errors.Is(one.Cause, swarm.ErrGaterDisallowedConnection) {
-			if refused := n.policy.refuses(one.Address); refused != nil {
-				explained.DialErrors[i].Cause = refused
-			}
-			continue
-		}
 		if !errors.Is(one.Cause, swarm.ErrNoTransport) {
 			continue
 		}
 		reason := n.reasons[string(one.Address.Bytes())]
 		if reason == nil || errors.Is(reason, swarm.ErrNoTransport) {
-			reason = &NoTransportError{Addr: one.Address, Have: n.have()}
+			reason = &NotTriedError{&NoTransportError{Addr: one.Address, Have: n.have()}}
+		} else if errors.Is(reason, ErrNeverDialed) {
+			reason = &NotTriedError{reason}
 		}
 		explained.DialErrors[i].Cause = reason
 	}

@@ -44,6 +44,9 @@ type Host struct {
 	ties  ties
 
 	upgrader *upgrader
+	dials    *dialing
+	policy   *dialPolicy
+	known    func(peer.ID) []KnownAddress // Config.Addresses; may be nil
 	listen   listening
 	refusals *refusals
 
@@ -91,6 +94,8 @@ func NewUnstarted(cfg Config) (*Host, error) {
 		id:    cfg.Key.Public().PeerID(),
 		rules: identityproto.Rules{AllowTestAddresses: cfg.AllowTestAddresses},
 		hooks: cfg.Hooks,
+		known: cfg.Addresses,
+		dials: newDialing(),
 		bus:   eventbus.NewBus(),
 		mux:   new(handlers),
 	}
@@ -128,12 +133,12 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.protocols, err = h.bus.Emitter(new(event.EvtLocalProtocolsUpdated)); err != nil {
 		return err
 	}
-	policy := &dialPolicy{gater: cfg.Gater, never: cfg.Limits.NeverDial, allowTest: cfg.AllowTestAddresses}
-	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses), policy: policy}
-	rank := func(addrs []ma.Multiaddr) []network.AddrDelay {
-		return rankAddresses(addrs, func(ma.Multiaddr) int { return 0 })
+	h.policy = &dialPolicy{
+		gater: cfg.Gater, never: cfg.Limits.NeverDial, allowTest: cfg.AllowTestAddresses, public: h.ours.publicAddresses, dials: h.dials,
 	}
-	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, policy, h.names, rank); err != nil {
+	h.names = &namesExplained{resolver: newResolver(cfg.AllowTestAddresses), policy: h.policy, resolved: h.resolved}
+	rank := func(addrs []ma.Multiaddr) []network.AddrDelay { return rankAddresses(addrs, h.dials.rankOf) }
+	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, h.policy, h.names, rank); err != nil {
 		return err
 	}
 	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {
@@ -167,7 +172,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		spare:    h.spare,
 	}
 	h.upgrader, h.listen.addrs, h.listen.onion = up, cfg.Listen, cfg.ListenOnion
-	h.names.transports, err = addTransports(h.swarm, up, h.rcmgr, cfg.Transports)
+	h.names.transports, err = addTransports(h.swarm, up, h.dials, h.rcmgr, cfg.Transports)
 	return err
 }
 
@@ -235,24 +240,19 @@ func (h *Host) Addrs() []ma.Multiaddr {
 	return ma.Unique(append(h.ours.publicAddresses(), listening...))
 }
 
-// Connect makes sure that there is a connection to the peer, trying the given addresses and those known from before. A peer that
-// proves another key than the one asked for is a *dialect.KeyMismatchError; which stage failed at which address is in the
-// *swarm.DialError and, for each address, the *dialect.StageError or *NoTransportError that the error unwraps to.
+// Connect makes sure that there is a connection to the peer, trying the given addresses, the best first, and those known from before: a
+// quarter of a second after each other, onion addresses last, at most four in one network. Callers that want the same peer share one
+// dial, which ends when the last of them leaves. Internal addresses are dialed only if they are configured (SetConfigured, Config.Addresses).
+//
+// The *swarm.DialError has the cause for each address, also when ctx ended before: what failed at which stage is a *dialect.StageError,
+// within it a *dialect.KeyMismatchError if the peer proved another key than the one asked for; else it is a *NotTriedError, an
+// *UnfinishedError, or what the transport says. Our own key is ErrSelf.
 func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
-	if h.closing.Err() != nil {
-		return ErrClosed
-	}
-	h.peers.AddAddrs(pi.ID, pi.Addrs, peerstore.TempAddrTTL)
-	if h.swarm.Connectedness(pi.ID) == network.Connected {
+	if h.swarm.Connectedness(pi.ID) == network.Connected && h.closing.Err() == nil {
+		h.peers.AddAddrs(pi.ID, pi.Addrs, peerstore.TempAddrTTL)
 		return nil
 	}
-	h.swarm.Backoff().Clear(pi.ID) // who asks by name means now
-	ctx, done := h.whileOpen(ctx)
-	defer done()
-	if _, err := h.swarm.DialPeer(patient(ctx), pi.ID); err != nil {
-		return h.explain(err)
-	}
-	return nil
+	return h.dial(ctx, pi.ID, pi.Addrs)
 }
 
 // whileOpen returns a context that ends with Close as well, which dials of the swarm would outlive.
@@ -260,23 +260,6 @@ func (h *Host) whileOpen(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(h.closing, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-// explain says why a dial failed: what failed because the host was closed is ErrClosed.
-func (h *Host) explain(err error) error {
-	if h.closing.Err() != nil {
-		return ErrClosed
-	}
-	return h.names.explain(err)
-}
-
-// patient gives a dial the time that its slowest address may take. Without it the swarm ends the dial of a peer after 60 s, when
-// Tor may still be looking for an onion address. Who has set a time for the dial of a peer keeps it.
-func patient(ctx context.Context) context.Context {
-	if network.GetDialPeerTimeout(ctx) != network.DialPeerTimeout {
-		return ctx
-	}
-	return network.WithDialPeerTimeout(ctx, peerTimeout)
 }
 
 // Claim returns what a connected peer says of itself.

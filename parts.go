@@ -30,21 +30,20 @@ const (
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
 // private addresses.
 func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names network.MultiaddrDNSResolver, rank network.DialRanker) (*swarm.Swarm, error) {
-	options := []swarm.Option{
+	return swarm.NewSwarm(id, peers, bus,
 		swarm.WithResourceManager(r),
+		swarm.WithConnectionGater(gater),
 		swarm.WithDialTimeout(dialTimeout),
 		swarm.WithDialTimeoutLocal(dialTimeout),
 		swarm.WithDialRanker(rank),
 		swarm.WithMultiaddrResolver(names),
 		swarm.WithUDPBlackHoleSuccessCounter(nil),
 		swarm.WithIPv6BlackHoleSuccessCounter(nil),
-		swarm.WithConnectionGater(gater),
-	}
-	return swarm.NewSwarm(id, peers, bus, options...)
+	)
 }
 
-// addTransports gives the swarm its transports, all over the same upgrader, and returns them.
-func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, replace func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error)) ([]transport.Transport, error) {
+// addTransports gives the swarm its transports, all over the same upgrader and within the bounds of dials, and returns them.
+func addTransports(s *swarm.Swarm, up *upgrader, dials *dialing, r network.ResourceManager, replace func(transport.Upgrader, network.ResourceManager, transport.Transport) ([]transport.Transport, error)) ([]transport.Transport, error) {
 	// Without reuseport: with it, and with connections that are closed and not reset, the same pair of addresses comes back while the
 	// kernel still waits for stragglers of its former connection.
 	overTCP, err := tcp.NewTCPTransport(up, r, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(connectTimeout))
@@ -59,7 +58,7 @@ func addTransports(s *swarm.Swarm, up *upgrader, r network.ResourceManager, repl
 	}
 	transports = append(transports, memnet.NewTransport(up, r))
 	for _, t := range transports {
-		if err := s.AddTransport(t); err != nil {
+		if err := s.AddTransport(&boundTransport{t, dials}); err != nil {
 			return nil, err
 		}
 	}

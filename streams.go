@@ -58,14 +58,9 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (n
 	if h.closing.Err() != nil {
 		return nil, ErrClosed
 	}
-	if h.swarm.Connectedness(p) != network.Connected {
-		h.swarm.Backoff().Clear(p) // a new request is not answered with the failure of an older one
-	}
-	ctx, done := h.whileOpen(ctx)
-	defer done()
-	s, err := h.swarm.NewStream(patient(ctx), p)
+	s, err := h.newStream(ctx, p)
 	if err != nil {
-		return nil, h.explain(err)
+		return nil, err
 	}
 	if len(pids) == 0 || pids[0] == "" {
 		return s, nil
@@ -77,6 +72,31 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (n
 		return nil, err
 	}
 	return opened, nil
+}
+
+// newStream dials if there is no connection, once more if that ends before the stream is open.
+func (h *Host) newStream(ctx context.Context, p peer.ID) (network.Stream, error) {
+	ctx, done := h.whileOpen(ctx)
+	defer done()
+	no, _ := network.GetNoDial(ctx)
+	ready := no || h.swarm.Connectedness(p) == network.Connected
+	for try := 1; ; try++ {
+		if !ready {
+			if err := h.dial(ctx, p, nil); err != nil {
+				return nil, err
+			}
+		}
+		s, err := h.swarm.NewStream(network.WithNoDial(ctx, "no dial but the host's"), p)
+		switch {
+		case err == nil:
+			return s, nil
+		case h.closing.Err() != nil:
+			return nil, ErrClosed
+		case no || try == 3 || !errors.Is(err, network.ErrNoConn):
+			return nil, err
+		}
+		ready = false
+	}
 }
 
 func (h *Host) open(ctx context.Context, s network.Stream, pids []protocol.ID) (network.Stream, error) {

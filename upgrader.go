@@ -111,6 +111,8 @@ type handshake struct {
 }
 
 func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
+	record := attemptOf(ctx)
+	record.past(StageConnect)
 	rules := h.u.rules
 	rules.Outbound = h.dir == network.DirOutbound // silence is no offence of a peer we dialed: it may be far away
 	us := dialect.Local{
@@ -118,7 +120,12 @@ func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 		Claim: h.u.claim,
 		Rules: rules,
 		Admit: h.admit,
-		Trace: func(s dialect.StageTime) { h.stages = append(h.stages, s) },
+		Trace: func(s dialect.StageTime) {
+			h.stages = append(h.stages, s)
+			if s.Err == nil {
+				record.past(s.Stage)
+			}
+		},
 	}
 	speak := h.u.dials
 	if h.dir == network.DirInbound {
@@ -134,6 +141,10 @@ func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 		}
 	}
 	session, err := speak.Upgrade(budget, h.raw, h.dir, us)
+	var mismatch *dialect.KeyMismatchError
+	if errors.As(err, &mismatch) && mismatch.Got == h.u.key.Public() {
+		err = &dialect.StageError{Stage: dialect.StageNoise, Err: ErrSelf}
+	}
 	if err != nil {
 		return nil, &UpgradeError{Stages: h.stages, Err: err}
 	}
@@ -171,6 +182,9 @@ func (h *handshake) wireMode(budget, ctx context.Context) (dialect.Dialect, erro
 
 // admit is asked once the peer's key is proven, before it learns anything about us.
 func (h *handshake) admit(remote tarikey.PublicKey) (network.PeerScope, error) {
+	if remote == h.u.key.Public() {
+		return nil, ErrSelf // before it is anybody's offence
+	}
 	h.remote = remote.PeerID()
 	if g := h.u.gater; g != nil && !g.InterceptSecured(h.dir, h.remote, h.raw) {
 		return nil, ErrRefused
