@@ -16,7 +16,6 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/linkwatch"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
-	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // anchorsEvery is how often the best connections are noted in the book while they last: our choice.
@@ -89,34 +88,48 @@ func (l *links) event(e connectivity.Event) {
 
 // Dial connects to a peer, without addresses at those that the book knows.
 func (l *links) Dial(ctx context.Context, to peer.AddrInfo) (failed []ma.Multiaddr, err error) {
-	if len(to.Addrs) == 0 {
-		key, err := tarikey.PublicKeyFromPeerID(to.ID)
-		if err != nil {
-			return nil, err
-		}
-		l.n.remember(tari.Address{Key: key})
-	}
 	if err = l.n.Host.Connect(ctx, to); err == nil {
 		return nil, nil
 	}
-	for _, one := range dialErrors(err) {
+	for _, one := range blamed(err) {
 		failed = append(failed, one.Address)
 	}
 	return failed, err
 }
 
-// dialErrors are the addresses where a dial failed, and why.
-func dialErrors(err error) []swarm.TransportError {
+// What an address must have been given of a dial that ran out of time, for its silence to count as a failure: our choice.
+const (
+	fairTry      = 5 * time.Second
+	fairOnionTry = 30 * time.Second
+)
+
+// blamed are the addresses of a dial that failed, and why: not those that were not tried, nor those that others gave no time.
+func blamed(err error) (failed []swarm.TransportError) {
 	var dial *swarm.DialError
 	if !errors.As(err, &dial) {
 		return nil
 	}
-	return dial.DialErrors
+	for _, one := range dial.DialErrors {
+		var unfinished *tari.UnfinishedError
+		switch fair := fairTry; {
+		case errors.As(one.Cause, new(*tari.NotTriedError)), errors.Is(one.Cause, context.Canceled):
+		case errors.As(one.Cause, &unfinished):
+			if isOnion(one.Address) {
+				fair = fairOnionTry
+			}
+			if unfinished.Took >= fair {
+				failed = append(failed, one)
+			}
+		default:
+			failed = append(failed, one)
+		}
+	}
+	return failed
 }
 
 // DialFailed keeps in the book why a peer was not reached.
 func (l *links) DialFailed(id peer.ID, _ []ma.Multiaddr, err error) {
-	for _, one := range dialErrors(err) {
+	for _, one := range blamed(err) {
 		if err := l.n.Peers.Dialed(id, one.Address, 0, errors.New(plainCause(one.Cause))); err != nil {
 			return // the book is closed
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
@@ -62,14 +61,13 @@ func (n *Node) connected(id peer.ID) bool {
 	return host != nil && host.Network().Connectedness(id) == network.Connected
 }
 
-// remember tells the host the addresses under which the book knows a peer, and those given here.
-func (n *Node) remember(p tari.Address) {
-	id := p.Key.PeerID()
-	addrs := p.Addrs
-	if r, ok := n.Peers.Get(id); ok {
-		addrs = unique(addrs, r.Addrs())
+// known are the addresses under which the book knows a peer, the best first.
+func (n *Node) known(id peer.ID) (out []tari.KnownAddress) {
+	r, _ := n.Peers.Get(id)
+	for _, a := range r.Addresses {
+		out = append(out, tari.KnownAddress{Addr: a.Addr, Configured: a.Source == peerbook.Configured})
 	}
-	n.Host.Peerstore().AddAddrs(id, addrs, peerstore.TempAddrTTL)
+	return out
 }
 
 func (n *Node) peerInfo(r peerbook.Record) PeerInfo {

@@ -158,7 +158,7 @@ func (n *Node) Send(ctx context.Context, text string, message []byte) (Sent, err
 	}
 	id := p.Key.PeerID()
 	began := time.Now()
-	n.remember(p)
+	n.given(p)
 	if err := n.Messages.Send(ctx, id, message); err != nil {
 		n.dialFailed(ctx, id, err)
 		return Sent{}, err
@@ -178,7 +178,7 @@ func (n *Node) Dial(ctx context.Context, text string) (Dialed, error) {
 	id := p.Key.PeerID()
 	answer := Dialed{Peer: p.Key.String(), NodeID: p.Key.NodeID().String(), Already: n.connected(id)}
 	began := time.Now()
-	n.remember(p)
+	n.given(p)
 	if err := n.Host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
 		n.dialFailed(ctx, id, err)
 		return Dialed{}, err
@@ -191,6 +191,13 @@ func (n *Node) Dial(ctx context.Context, text string) (Dialed, error) {
 		}
 	}
 	return answer, nil
+}
+
+// given tells the host the addresses that our user names with a peer; without any, those named before still hold.
+func (n *Node) given(p tari.Address) {
+	if len(p.Addrs) > 0 {
+		n.Host.SetConfigured(p.AddrInfo())
+	}
 }
 
 func parsePeer(text string) (tari.Address, error) {

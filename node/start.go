@@ -85,6 +85,7 @@ func (n *Node) build() (err error) {
 		UserAgent:          cfg.UserAgent,
 		AllowTestAddresses: cfg.AllowTestAddresses,
 		Gater:              n.Peers,
+		Addresses:          n.known,
 		Transports:         n.transports,
 		Hooks:              tari.Hooks{OnClaim: n.onClaim, OnOffence: n.onOffence, OnFailed: n.onFailed, OnRefused: n.onRefused, OnRefusals: n.onRefusals},
 		Limits:             limits,
