@@ -137,7 +137,7 @@ func (c *Client) Dial(ctx context.Context, peer string) (Dialed, error) {
 // node. An open folder has no events: the error says that no node runs.
 func (c *Client) Watch(ctx context.Context, f func(Event)) error {
 	if c.node != nil {
-		return fail(FailUnreachable, errors.New("node: no node runs in this data folder"))
+		return fail(FailUnreachable, fmt.Errorf(`node: no node runs in %s; "tari-libp2p run" starts one`, c.node.config.DataDir))
 	}
 	events, err := request(ctx, c, http.MethodGet, "/v1/events", nil, nil)
 	if err != nil {
@@ -219,7 +219,7 @@ func request(ctx context.Context, c *Client, method, path string, query url.Valu
 	response, err := c.http.Do(r)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("node: control: %w", ctx.Err())
+			return nil, fmt.Errorf("node: %w", ctx.Err())
 		}
 		return nil, fmt.Errorf("node: control: %w", errors.Unwrap(err))
 	}

@@ -57,10 +57,14 @@ func Diagnose(ctx context.Context, cfg Config) Diagnosis {
 	d := &doctor{cfg: cfg}
 	d.ask(ctx)
 	d.clock()
-	d.folder()
-	d.identity()
+	usable := d.folder()
+	if usable {
+		d.identity()
+	}
 	d.disk()
-	d.book()
+	if usable {
+		d.book()
+	}
 	d.files()
 	for _, addr := range cfg.Listen {
 		d.port(addr)
@@ -123,16 +127,23 @@ func (d *doctor) clock() {
 	d.say("clock", CheckOK, "", "%s", now.Format(time.RFC3339))
 }
 
-func (d *doctor) folder() {
+// folder looks at the data folder; usable is whether there is any sense in looking into it.
+func (d *doctor) folder() (usable bool) {
+	const choose = "choose another with --data-dir"
 	dir := d.cfg.DataDir
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.say("data folder", CheckOK, "", "%s is not there yet; the first start makes it", dir)
 	case err != nil:
-		d.say("data folder", CheckFail, "", "%v", err)
+		d.say("data folder", CheckFail, choose, "%v", err)
+		return false
 	case !info.IsDir():
-		d.say("data folder", CheckFail, "choose another with --data-dir", "%s is no folder", dir)
+		d.say("data folder", CheckFail, choose, "%s is no folder", dir)
+		return false
+	case !canUse(dir):
+		d.say("data folder", CheckFail, "run as the user that it belongs to, or "+choose, "%s is closed to this user", dir)
+		return false
 	case info.Mode().Perm()&0o022 != 0:
 		d.say("data folder", CheckFail, "chmod 700 "+dir, "others can write to %s (mode %04o)", dir, info.Mode().Perm())
 	case info.Mode().Perm()&0o055 != 0:
@@ -140,6 +151,16 @@ func (d *doctor) folder() {
 	default:
 		d.say("data folder", CheckOK, "", "%s", dir)
 	}
+	return true
+}
+
+// canUse is whether the files in a folder can be seen and opened.
+func canUse(dir string) bool {
+	_, err := os.ReadDir(dir)
+	if err == nil {
+		_, err = os.Stat(filepath.Join(dir, identityName))
+	}
+	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
 func (d *doctor) identity() {
@@ -155,9 +176,9 @@ func (d *doctor) identity() {
 	case errors.As(err, &open):
 		d.say("identity", CheckFail, open.Cure, "%s %s", path, open.Reason)
 	case errors.As(err, &corrupt):
-		d.say("identity", CheckFail, "bring the file back from a copy: the next start sets it aside and makes a new identity", "%v", err)
+		d.say("identity", CheckFail, "bring the file back from a copy: the next start sets it aside and makes a new identity", "%s", strings.TrimPrefix(err.Error(), "node: "))
 	default:
-		d.say("identity", CheckFail, "", "%v", err)
+		d.say("identity", CheckFail, "", "%s", strings.TrimPrefix(err.Error(), "node: "))
 	}
 }
 

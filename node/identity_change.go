@@ -46,10 +46,7 @@ func ReadSecretKey(r io.Reader) (*Identity, error) {
 // Where there is one already it refuses, with fs.ErrExist, unless force says otherwise: then the old file is set aside as
 // LoadOrCreateIdentity does it, never deleted, and setAside is its new name. At no moment is there none.
 func ReplaceIdentity(dir string, id *Identity, force bool, now time.Time) (setAside string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("node: data folder: %w", err)
-	}
-	book, err := peerbook.Open(filepath.Join(dir, peersName), peerbook.Config{}) // holds the lock of the folder
+	book, err := openBook(dir, peerbook.Config{}) // holds the lock of the folder
 	if err != nil {
 		return "", err
 	}

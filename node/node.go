@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -97,10 +98,7 @@ func (n *Node) openFolder() (err error) {
 		n.Peers, err = peerbook.OpenOn(dssync.MutexWrap(ds.NewMapDatastore()), peerbook.Config{Connected: n.connected})
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("node: data folder: %w", err)
-	}
-	if n.Peers, err = peerbook.Open(filepath.Join(dir, peersName), peerbook.Config{Connected: n.connected}); err != nil {
+	if n.Peers, err = openBook(dir, peerbook.Config{Connected: n.connected}); err != nil {
 		return err
 	}
 	var setAside string
@@ -109,6 +107,22 @@ func (n *Node) openFolder() (err error) {
 		n.emit(Event{Kind: EventIdentityBackup, Path: setAside})
 	}
 	return err
+}
+
+// openBook opens the peer book of a data folder, and makes both if there are none.
+func openBook(dir string, cfg peerbook.Config) (*peerbook.Book, error) {
+	err := os.MkdirAll(dir, 0o700)
+	var book *peerbook.Book
+	if err == nil {
+		book, err = peerbook.Open(filepath.Join(dir, peersName), cfg)
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("node: data folder %s: %w; run as the user that it belongs to, or choose another (--data-dir)", dir, fs.ErrPermission)
+	case err != nil:
+		return nil, fmt.Errorf("node: data folder: %w", err)
+	}
+	return book, nil
 }
 
 // ServeControl serves the control API on DataDir/control.sock until Close.

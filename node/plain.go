@@ -34,7 +34,7 @@ func plain(err error) string {
 		say(one.Address.String() + ": " + plainCause(one.Cause))
 	}
 	if len(said) == 0 && dial.Cause != nil {
-		say(dial.Cause.Error())
+		say(notDialed(dial.Cause))
 	}
 	if len(said) == 0 {
 		return err.Error()
@@ -45,6 +45,17 @@ func plain(err error) string {
 		return "messaging: " + send.Reason.String() + ": " + text
 	}
 	return text
+}
+
+// notDialed says why none of a peer's addresses was dialed.
+func notDialed(cause error) string {
+	switch {
+	case errors.Is(cause, swarm.ErrGaterDisallowedConnection): // it is the book, which refuses whom we ban
+		return `we have banned the peer; "tari-libp2p unban" lets it in again`
+	case errors.Is(cause, swarm.ErrNoAddresses):
+		return "no address of the peer is known; name it as PUBKEY::ADDRESS"
+	}
+	return cause.Error()
 }
 
 // plainCause is the error's own text; of a failed network call only why, since the address is known.
@@ -59,8 +70,11 @@ func plainCause(err error) string {
 		}
 		return op.Err.Error()
 	}
-	if errors.Is(err, context.DeadlineExceeded) && err.Error() == context.DeadlineExceeded.Error() || errors.Is(err, os.ErrDeadlineExceeded) && err.Error() == os.ErrDeadlineExceeded.Error() {
-		return "no answer in time"
+	text := err.Error()
+	for _, late := range []error{context.DeadlineExceeded, os.ErrDeadlineExceeded} {
+		if head, ok := strings.CutSuffix(text, late.Error()); ok && errors.Is(err, late) {
+			return head + "no answer in time"
+		}
 	}
-	return err.Error()
+	return text
 }

@@ -83,7 +83,9 @@ func (n *Node) addresses() []string {
 	}
 	out := []string{}
 	for _, addr := range addrs {
-		out = append(out, n.Identity.String()+"::"+addr.String())
+		if n.tor == nil || !addr.Equal(n.Host.OnionListener()) { // which is for Tor alone
+			out = append(out, n.Identity.String()+"::"+addr.String())
+		}
 	}
 	return out
 }

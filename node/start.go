@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
@@ -117,7 +116,7 @@ func (n *Node) run(ctx context.Context) error {
 		return fmt.Errorf("node: %w", err)
 	}
 	if err := n.Host.Listen(); err != nil {
-		return startError(err)
+		return fail(FailOther, fmt.Errorf("node: %w; --listen says where", err)) // no peer of ours is unreachable
 	}
 	if err := n.startTor(); err != nil {
 		return err
@@ -128,14 +127,6 @@ func (n *Node) run(ctx context.Context) error {
 		n.tasks.Go(func() { n.keepChecking(n.running) })
 	}
 	return nil
-}
-
-// startError says what to do about a port that is taken.
-func startError(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fail(FailOther, fmt.Errorf("node: %w; another node or program listens there: stop it, or listen elsewhere (--listen)", err))
-	}
-	return fmt.Errorf("node: %w", err)
 }
 
 // loopbackLiveness lets one session at a time ask from this machine whether we are alive, as the Rust crate's default does.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"strings"
 	"testing"
 )
@@ -36,6 +37,22 @@ func TestConnectionsAndDial(t *testing.T) {
 		t.Errorf("it does not say why: %q", r.err)
 	}
 	says(t, exitNotFound, "no known peer", append([]string{"dial", "0123456789abcdef"}, at...)...)
+	says(t, exitUnreachable, "no address of the peer is known; name it as PUBKEY::ADDRESS", append([]string{"dial", key(friend)}, at...)...)
+	says(t, exitOK, "banned", append([]string{"ban", key(friend)}, at...)...)
+	says(t, exitRefused, `"tari-libp2p unban" lets it in again`, append([]string{"dial", friend}, at...)...)
+	says(t, exitRefused, `"tari-libp2p unban" lets it in again`, append([]string{"send", friend, "x"}, at...)...)
+}
+
+// TestSilence: a peer that says nothing is a timeout, and the error says so in words.
+func TestSilence(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	peer := seedKey1 + "::/ip4/127.0.0.1/tcp/" + portOf(silent)
+	says(t, exitTimeout, "no answer in time", "dial", peer, "--timeout", "1s", "--data-dir", t.TempDir())
+	says(t, exitTimeout, "no answer in time", "send", peer, "x", "--timeout", "1s", "--data-dir", t.TempDir())
 }
 
 func TestWatch(t *testing.T) {

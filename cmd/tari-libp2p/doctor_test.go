@@ -86,6 +86,7 @@ func TestDoctor(t *testing.T) {
 		"an open identity":  {func() error { return os.Chmod(file, 0o644) }, "identity", "chmod 600 " + file, nil},
 		"an open folder":    {func() error { return os.Chmod(dir, 0o777) }, "data folder", "chmod 700 " + dir, nil},
 		"a broken identity": {func() error { return os.WriteFile(file, []byte("{"), 0o600) }, "identity", "from a copy", nil},
+		"a file":            {func() error { return nil }, "data folder", "--data-dir", []string{"--data-dir", file}},
 		"a Tor that is not": {func() error { return nil }, "tor", "", []string{"--tor", "--tor-control", "127.0.0.1:1"}},
 	} {
 		whole := read(t, file)
@@ -108,4 +109,26 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestClosedFolder: what belongs to another user is told with the cure.
+func TestClosedFolder(t *testing.T) {
+	if os.Geteuid() <= 0 {
+		t.Skip("nothing is closed to root")
+	}
+	dir := t.TempDir()
+	says(t, exitOK, "", "peers", "add", friend, "--data-dir", dir)
+	for _, mode := range []os.FileMode{0, 0o400, 0o500} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		const cure = "as the user that it belongs to"
+		if mode != 0o500 {
+			says(t, exitOther, cure, "status", "--data-dir", dir)
+			says(t, exitOther, cure, "identity", "new", "--data-dir", dir)
+			says(t, exitOther, cure, "doctor", "--data-dir", dir, "--listen", "")
+		}
+		says(t, exitOther, cure, "run", "--no-dns-seeds", "--data-dir", filepath.Join(dir, "in it"), "--listen", "")
+	}
+	_ = os.Chmod(dir, 0o700) // for its removal
 }
