@@ -55,6 +55,10 @@ type Killing struct {
 	Peers  int    // in the book; 64 if 0
 	Lines  int    // what a child says before it dies, at most; 200 if 0
 	Seed   uint64 // of the moments of death and of what the children do
+
+	// Half is called when a child has said half of what it says, and is to have
+	// it running in the end: to stop it for a while, say. An error ends Kill.
+	Half func(child *os.Process) error
 }
 
 // Report is what came of it.
@@ -103,7 +107,11 @@ func Kill(ctx context.Context, k Killing) (Report, error) {
 		if err := cmd.Start(); err != nil {
 			return report, err
 		}
-		err = follow(out, lines, cmd.Process.Kill, expected, &report)
+		half := func() error { return nil }
+		if k.Half != nil && lines > 0 {
+			half = func() error { return k.Half(cmd.Process) }
+		}
+		err = follow(out, lines, half, cmd.Process.Kill, expected, &report)
 		_ = cmd.Wait() // "signal: killed"
 		if err != nil {
 			return report, errors.Join(err, ctx.Err())
@@ -113,12 +121,14 @@ func Kill(ctx context.Context, k Killing) (Report, error) {
 	return report, ctx.Err()
 }
 
-// follow hears a child: what it finds, then so many lines of what it does. It
-// then kills it, and hears what it said before it was dead.
-func follow(out io.Reader, lines int, kill func() error, expected *model, report *Report) error {
+// follow hears a child: what it finds, then so many lines of what it does, with
+// a call of half in between. It then kills it, and hears what it said before it
+// was dead.
+func follow(out io.Reader, lines int, half, kill func() error, expected *model, report *Report) error {
 	said := bufio.NewScanner(out)
 	found := map[int]state{}
-	ready, killed := false, false
+	ready, halfway, killed := false, false, false
+	middle := lines / 2
 	for said.Scan() {
 		word, rest, _ := strings.Cut(said.Text(), " ")
 		switch word {
@@ -148,6 +158,12 @@ func follow(out io.Reader, lines int, kill func() error, expected *model, report
 			return errors.New("booktest: call Child in TestMain")
 		default:
 			return fmt.Errorf("booktest: the child said %q", said.Text())
+		}
+		if ready && lines <= middle && !halfway {
+			halfway = true
+			if err := half(); err != nil {
+				return fmt.Errorf("booktest: half: %w", errors.Join(err, kill()))
+			}
 		}
 		if ready && lines <= 0 && !killed {
 			killed = true

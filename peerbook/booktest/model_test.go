@@ -33,13 +33,15 @@ func TestFollow(t *testing.T) {
 			expected, report := newModel(), Report{}
 			kills := 0
 			kill := func() error { kills++; return nil }
+			halves := 0
+			half := func() error { halves++; return nil }
 			for _, said := range []string{"ready\n" + c.before, c.after + "ready\n"} {
-				if err := follow(strings.NewReader(said), 0, kill, expected, &report); err != nil {
+				if err := follow(strings.NewReader(said), 0, half, kill, expected, &report); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if len(report.Lost) != c.lost || report.Acknowledged != c.acknowledged || kills != 2 {
-				t.Errorf("%+v, %d kills", report, kills)
+			if len(report.Lost) != c.lost || report.Acknowledged != c.acknowledged || kills != 2 || halves != 2 {
+				t.Errorf("%+v, %d kills, %d halves", report, kills, halves)
 			}
 		})
 	}
@@ -48,16 +50,19 @@ func TestFollow(t *testing.T) {
 func TestFollowFails(t *testing.T) {
 	nothing := func() error { return nil }
 	for _, said := range []string{"", "PASS\n", "nonsense\n", "found x\n", "ready\ntry sing 1 0\n", "found 1 true 0 false 0\n"} {
-		if err := follow(strings.NewReader(said), 1, nothing, newModel(), new(Report)); err == nil {
+		if err := follow(strings.NewReader(said), 1, nothing, nothing, newModel(), new(Report)); err == nil {
 			t.Errorf("a child that says %q is no mistake", said)
 		}
 	}
 	broken := errors.New("no such process")
-	if err := follow(strings.NewReader("ready\n"), 0, func() error { return broken }, newModel(), new(Report)); !errors.Is(err, broken) {
+	if err := follow(strings.NewReader("ready\n"), 0, nothing, func() error { return broken }, newModel(), new(Report)); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if err := follow(strings.NewReader("ready\n"), 0, func() error { return broken }, nothing, newModel(), new(Report)); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 	report := Report{}
-	if err := follow(io.MultiReader(strings.NewReader("corrupt\nerror disk full\n")), 1, nothing, newModel(), &report); err != nil || len(report.Unreadable) != 1 || report.Corrupt != 1 {
+	if err := follow(io.MultiReader(strings.NewReader("corrupt\nerror disk full\n")), 1, nothing, nothing, newModel(), &report); err != nil || len(report.Unreadable) != 1 || report.Corrupt != 1 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
