@@ -284,6 +284,9 @@ func TestQuietConnectionIsSmall(t *testing.T) {
 	if n, err := rx.read(c, p); string(p[:n]) != "small" || err != nil || rx.big != nil || len(rx.buf) != smallBuffer {
 		t.Errorf("after it: %q, %v, big buffer %v", p[:n], err, rx.big != nil)
 	}
+	if rx.plain != nil {
+		t.Error("the big buffer is given back, and still referred to")
+	}
 }
 
 // TestKeyUsedUp ends a direction before a nonce comes again.

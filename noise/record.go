@@ -172,7 +172,7 @@ func (rx *receiver) makeRoom() {
 		rx.buf = rx.big[:]
 	case rx.big != nil && len(rest) == 0 && !full:
 		bigBuffers.Put(rx.big)
-		rx.big, rx.buf = nil, rx.small
+		rx.big, rx.buf, rx.plain = nil, rx.small, nil // plain is empty, and would keep the big one alive
 	case len(rest) == 0, full, rx.r+HeaderSize+size > len(rx.buf):
 		copy(rx.buf, rest)
 	default:
