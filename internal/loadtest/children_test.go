@@ -39,7 +39,7 @@ type report struct {
 	Figures map[string]float64
 }
 
-var roles = map[string]func(*worker) error{"hold": hold, "stall": stall, "flood": flood, "honest": honest}
+var roles = map[string]func(*worker) error{"hold": hold, "stall": stall, "flood": flood, "honest": honest, "pin": pin, "node": node}
 
 // worker is the inside of a process of strangers.
 type worker struct {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,53 +76,35 @@ func echoOnce(ctx context.Context, s *dialect.Session) error {
 	return err
 }
 
-// hold keeps Count sessions, each with a key of its own. Kind "busy" has each hold a stream open.
-func hold(w *worker) error {
-	sessions := make([]*dialect.Session, w.Count)
-	var failed atomic.Int64
-	var why atomic.Value
-	began := time.Now()
+// meetAll makes Count sessions, each with a key of its own, from all sources in turn. Kind "busy" has each hold a stream open.
+func (w *worker) meetAll() (sessions []*dialect.Session, failures []error) {
+	sessions, errs := make([]*dialect.Session, w.Count), make([]error, w.Count)
 	inParallel(w.Count, 32, func(i int) {
-		for try := range 3 { // the host may have many at once
+		for range 20 { // the host may have as many handshakes as it takes from there
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			s, err := w.meet(ctx, w.source(i), int(w.Net)<<32+i)
+			sessions[i], errs[i] = w.meet(ctx, w.source(i), int(w.Net)<<32+i)
 			cancel()
-			if err == nil {
-				sessions[i] = s
-				if w.Kind == "busy" {
-					if st, err := s.OpenStream(context.Background()); err == nil {
-						_, _ = tariproto.Select(st, echo)
-					}
-				}
-				return
+			if errs[i] == nil {
+				break
 			}
-			if try == 2 {
-				failed.Add(1)
-				why.Store(err.Error())
+			time.Sleep(50 * time.Millisecond)
+		}
+		if errs[i] == nil && w.Kind == "busy" {
+			if st, err := sessions[i].OpenStream(context.Background()); err == nil {
+				_, errs[i] = tariproto.Select(st, echo)
 			}
 		}
 	})
-	w.say("held", "failed", failed.Load(), "seconds", time.Since(began).Seconds())
-	if failed.Load() > 0 {
-		defer fmt.Println() // after the reports
-	}
-	for {
-		switch command := w.hear(); command {
-		case "ping":
-			w.pingAll(sessions)
-		case "alive":
-			w.say("alive", "sessions", alive(sessions))
-		case "end":
-			inParallel(len(sessions), 64, func(i int) {
-				if sessions[i] != nil {
-					sessions[i].Close()
-				}
-			})
-			return nil
-		default:
-			return errors.New(command)
+	return sessions, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// part ends sessions.
+func (w *worker) part(sessions []*dialect.Session) {
+	inParallel(len(sessions), 64, func(i int) {
+		if sessions[i] != nil {
+			sessions[i].Close()
 		}
-	}
+	})
 }
 
 func alive(sessions []*dialect.Session) (n int) {
@@ -133,21 +116,39 @@ func alive(sessions []*dialect.Session) (n int) {
 	return n
 }
 
-// pingAll has an echo of every session, a few at a time.
-func (w *worker) pingAll(sessions []*dialect.Session) {
+// ping has an echo of every session, a few at a time, and returns how long those took that came.
+func (w *worker) ping(sessions []*dialect.Session) []time.Duration {
 	took := make([]time.Duration, len(sessions))
-	var failed atomic.Int64
 	inParallel(len(sessions), 4, func(i int) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		began := time.Now()
-		if sessions[i] == nil || echoOnce(ctx, sessions[i]) != nil {
-			failed.Add(1)
-			return
+		if sessions[i] != nil && echoOnce(ctx, sessions[i]) == nil {
+			took[i] = time.Since(began)
 		}
-		took[i] = time.Since(began)
 	})
-	w.say("pinged", "failed", failed.Load(), "p50", quantile(took, .5).Seconds(), "p99", quantile(took, .99).Seconds())
+	return slices.DeleteFunc(took, func(d time.Duration) bool { return d == 0 })
+}
+
+// hold is meetAll, and then does as it is told.
+func hold(w *worker) error {
+	began := time.Now()
+	sessions, failures := w.meetAll()
+	w.say("held", "failed", len(failures), "seconds", time.Since(began).Seconds())
+	for {
+		switch command := w.hear(); command {
+		case "ping":
+			took := w.ping(sessions)
+			w.say("pinged", "failed", len(sessions)-len(took), "p50", quantile(took, .5).Seconds(), "p99", quantile(took, .99).Seconds())
+		case "alive":
+			w.say("alive", "sessions", alive(sessions))
+		case "end":
+			w.part(sessions)
+			return nil
+		default:
+			return errors.New(command)
+		}
+	}
 }
 
 // stall opens Count connections that get no further than Kind says, and tells when each was closed.
@@ -202,6 +203,13 @@ func (w *worker) stuck(ctx context.Context, c net.Conn, i int) {
 	case "nameless": // after Noise
 		us, _ := someone(i)
 		us.Claim = func() (*identityproto.Claim, error) { return nil, ended(c) }
+		_, _ = dialect.Of(w.network).Upgrade(ctx, &patient{c}, network.DirOutbound, us)
+	case "stuffed": // after Noise, all but the last byte of a frame of the longest kind
+		us, _ := someone(i)
+		us.Claim = func() (*identityproto.Claim, error) {
+			_, _ = c.Write(append([]byte{0xff, 0xff}, make([]byte, 0xfffe)...))
+			return nil, ended(c)
+		}
 		_, _ = dialect.Of(w.network).Upgrade(ctx, &patient{c}, network.DirOutbound, us)
 	}
 	_ = ended(c)
