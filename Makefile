@@ -16,6 +16,10 @@ test: ## every test on a fresh machine: installs and builds what it needs
 test-long: ## the long tests, figures into docs/reliability.md; SLICE=book|limits|tor|soak|churn|fuzz for one
 	scripts/test-long.sh $(SLICE)
 
+.PHONY: bench-compare
+bench-compare: ## against stock go-libp2p and the Rust crate, in turn in one run; about fifteen minutes, on a machine at rest
+	rust=$$(scripts/rust-bench.sh) && cd bench/compare && go run . -rust "$$rust" -json ../history/compare.jsonl
+
 .PHONY: fmt
 fmt: ## format the Go and Rust code
 	scripts/test.sh prepare

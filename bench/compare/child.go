@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// command is a line that a child reads; it answers each by one line of answer. The Rust child, in rust/, does the same.
+//
+//	expect    N                    answers when N messages have arrived since the last one
+//	messages  To, N, Size          N messages, answered when all are in the socket
+//	bulk      To, N                N bytes in chunks of 64 KiB on one stream, answered when the other end has them
+//	rtt       To, N                N times 64 bytes there and back on one stream, after a hundred to warm up
+//	connect   To, N, Parallel      N connections, each with a stream, a byte there and back, and its end; so many dialers at a time
+//	idle      To, N                N more connections, each of an identity of its own and with an open stream, that stay
+//	quit
+type command struct {
+	Cmd      string `json:"cmd"`
+	To       string `json:"to,omitempty"`
+	N        int    `json:"n,omitempty"`
+	Size     int    `json:"size,omitempty"`
+	Parallel int    `json:"parallel,omitempty"`
+}
+
+// answer has seconds. The first line of a child is one too, with At, if it listens.
+type answer struct {
+	OK      bool    `json:"ok"`
+	Error   string  `json:"error,omitempty"`
+	At      string  `json:"at,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"`
+	P50     float64 `json:"p50,omitempty"`
+	P99     float64 `json:"p99,omitempty"`
+}
+
+// child runs one stack in this process until its standard input ends.
+func child(role, name string) error {
+	s, err := stackOf(name)
+	if err != nil {
+		return err
+	}
+	w := &worker{stack: s, links: map[string]link{}}
+	defer w.close()
+	hello := answer{OK: true}
+	if role == "serve" {
+		if hello.At, err = s.listen(&w.listener); err != nil {
+			return err
+		}
+	}
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(hello); err != nil {
+		return err
+	}
+	in := json.NewDecoder(bufio.NewReader(os.Stdin))
+	for {
+		var c command
+		if err := in.Decode(&c); errors.Is(err, io.EOF) || c.Cmd == "quit" {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		a, err := w.do(c)
+		if a.OK = err == nil; err != nil {
+			a.Error = err.Error()
+		}
+		if err := out.Encode(a); err != nil {
+			return err
+		}
+	}
+}
+
+// worker does what a child is told.
+type worker struct {
+	stack    stack
+	listener listener
+	dialers  []dialer
+	links    map[string]link // of the first dialer
+	idle     []func()
+}
+
+func (w *worker) close() {
+	for _, l := range w.links {
+		l.close()
+	}
+	for _, end := range w.idle {
+		end()
+	}
+	for _, d := range w.dialers {
+		d.close()
+	}
+}
+
+func (w *worker) do(c command) (answer, error) {
+	switch c.Cmd {
+	case "expect":
+		for w.listener.received.Load() < int64(c.N) {
+			time.Sleep(time.Millisecond)
+		}
+		w.listener.received.Add(-int64(c.N))
+		return answer{}, nil
+	case "messages":
+		return w.messages(c)
+	case "bulk":
+		return w.bulk(c)
+	case "rtt":
+		return w.rtt(c)
+	case "connect":
+		return w.connect(c)
+	case "idle":
+		return w.stay(c)
+	}
+	return answer{}, fmt.Errorf("unknown command %q", c.Cmd)
+}
+
+// need makes sure of n dialers.
+func (w *worker) need(n int) error {
+	for len(w.dialers) < n {
+		d, err := w.stack.dialer()
+		if err != nil {
+			return err
+		}
+		w.dialers = append(w.dialers, d)
+	}
+	return nil
+}
+
+// link is the link to an address, which stays.
+func (w *worker) link(to string) (link, error) {
+	if l, ok := w.links[to]; ok {
+		return l, nil
+	}
+	if err := w.need(1); err != nil {
+		return link{}, err
+	}
+	l, err := w.dialers[0].dial(context.Background(), to)
+	if err == nil {
+		w.links[to] = l
+	}
+	return l, err
+}
+
+func (w *worker) messages(c command) (answer, error) {
+	l, err := w.link(c.To)
+	if err != nil {
+		return answer{}, err
+	}
+	m := make([]byte, c.Size)
+	began := time.Now()
+	for range c.N {
+		if err := l.send(m); err != nil {
+			return answer{}, err
+		}
+	}
+	err = l.flush()
+	return answer{Seconds: time.Since(began).Seconds()}, err
+}
+
+func (w *worker) bulk(c command) (answer, error) {
+	l, err := w.link(c.To)
+	if err != nil {
+		return answer{}, err
+	}
+	s, err := l.open(sinkProtocol)
+	if err != nil {
+		return answer{}, err
+	}
+	defer s.Close()
+	data := make([]byte, chunk)
+	began := time.Now()
+	if _, err := s.Write(binary.BigEndian.AppendUint64(nil, uint64(c.N))); err != nil {
+		return answer{}, err
+	}
+	for left := c.N; left > 0; {
+		n, err := s.Write(data[:min(left, chunk)])
+		if err != nil {
+			return answer{}, err
+		}
+		left -= n
+	}
+	_, err = io.ReadFull(s, data[:1])
+	return answer{Seconds: time.Since(began).Seconds()}, err
+}
+
+func (w *worker) rtt(c command) (answer, error) {
+	l, err := w.link(c.To)
+	if err != nil {
+		return answer{}, err
+	}
+	s, err := l.open(echoProtocol)
+	if err != nil {
+		return answer{}, err
+	}
+	defer s.Close()
+	const warm = 100
+	var data [64]byte
+	var all []float64
+	for i := range c.N + warm {
+		began := time.Now()
+		if _, err := s.Write(data[:]); err != nil {
+			return answer{}, err
+		}
+		if _, err := io.ReadFull(s, data[:]); err != nil {
+			return answer{}, err
+		}
+		if i >= warm {
+			all = append(all, time.Since(began).Seconds())
+		}
+	}
+	sum := 0.0
+	for _, d := range all {
+		sum += d
+	}
+	slices.Sort(all)
+	return answer{Seconds: sum, P50: all[len(all)/2], P99: all[len(all)*99/100]}, nil
+}
+
+// once dials, has a byte come back, and returns the link with its open stream.
+func once(d dialer, to string) (link, stream, error) {
+	l, err := d.dial(context.Background(), to)
+	if err != nil {
+		return l, nil, err
+	}
+	s, err := l.open(echoProtocol)
+	if err == nil {
+		if _, err = s.Write([]byte{7}); err == nil {
+			_, err = io.ReadFull(s, make([]byte, 1))
+		}
+	}
+	if err != nil {
+		l.close()
+	}
+	return l, s, err
+}
+
+func (w *worker) connect(c command) (answer, error) {
+	parallel := max(1, c.Parallel)
+	if err := w.need(parallel); err != nil {
+		return answer{}, err
+	}
+	began := time.Now()
+	errs := make([]error, parallel)
+	var done sync.WaitGroup
+	for i := range parallel {
+		done.Go(func() {
+			for range c.N / parallel {
+				l, s, err := once(w.dialers[i], c.To)
+				if err != nil {
+					errs[i] = err
+					return
+				}
+				_ = s.Close()
+				l.close()
+			}
+		})
+	}
+	done.Wait()
+	return answer{Seconds: time.Since(began).Seconds()}, errors.Join(errs...)
+}
+
+func (w *worker) stay(c command) (answer, error) {
+	for range c.N {
+		d, err := w.stack.dialer()
+		if err != nil {
+			return answer{}, err
+		}
+		l, s, err := once(d, c.To)
+		if err != nil {
+			d.close()
+			return answer{}, err
+		}
+		w.idle = append(w.idle, func() { _ = s.Close(); l.close(); d.close() })
+	}
+	return answer{}, nil
+}
