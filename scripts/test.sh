@@ -98,7 +98,8 @@ interop() {
 	else
 		[ "${CI:-}" = true ] && bad=1
 	fi
-	go test -race -tags interop -count=1 -timeout 30m ./interop/... || bad=1
+	# One package after the other: some of them hold Tor and the kernel to their times.
+	go test -race -tags interop -count=1 -p 1 -timeout 30m ./interop/... || bad=1
 	(cd examples && go test -race -tags interop -count=1 -run Rust ./libp2p) || bad=1
 	return $bad
 }
