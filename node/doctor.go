@@ -320,7 +320,7 @@ func (d *doctor) running() {
 	}
 	d.say("node", CheckOK, "", "running for %s", time.Duration(s.UptimeSec)*time.Second)
 	if c := s.Connectivity; c != nil {
-		detail := fmt.Sprintf("%s, %d nodes, %d connections in and %d out", c.State, c.Nodes, c.Inbound, c.Outbound)
+		detail := fmt.Sprintf("%s; nodes %d, connections in %d and out %d", c.State, c.Nodes, c.Inbound, c.Outbound)
 		switch {
 		case c.NoLink:
 			d.say("connections", CheckFail, "connect this machine to a network", "%s; this machine has no network", detail)

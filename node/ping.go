@@ -52,8 +52,8 @@ type Pong struct {
 	Stages     []Stage  `json:"stages"`
 	UserAgent  string   `json:"user_agent,omitempty"`
 	Features   string   `json:"features,omitempty"`
-	Addresses  []string `json:"addresses,omitempty"` // that the peer claims
-	Protocols  []string `json:"protocols,omitempty"`
+	Addresses  []string `json:"addresses,omitzero"` // that the peer claims
+	Protocols  []string `json:"protocols,omitzero"`
 	RoundTrips []int64  `json:"round_trips_us,omitempty"`
 }
 

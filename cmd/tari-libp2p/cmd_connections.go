@@ -45,8 +45,8 @@ func (a *app) printConnections(s connectionList) {
 		a.out.printf("no connections\n")
 	}
 	for _, c := range s.Connections {
-		a.out.printf("%-8s %s %s %s\n         node id %s, %s, %s, %d streams, for %s\n", c.Direction, c.Peer, c.Address, quote(c.UserAgent),
-			c.NodeID, c.Dialect, c.Features, c.Streams, time.Duration(c.AgeSec)*time.Second)
+		a.out.printf("%-8s %s %s %s\n         node id %s, %s, %s, %s, for %s\n", c.Direction, c.Peer, c.Address, quote(c.UserAgent),
+			c.NodeID, c.Dialect, c.Features, count(c.Streams, "stream"), time.Duration(c.AgeSec)*time.Second)
 	}
 }
 
@@ -115,7 +115,7 @@ func (a *app) watched(e node.Event) {
 		}
 		a.out.printf("%s refused      in the last minute: %s\n", at, strings.Join(counts, ", "))
 	case node.EventMissed:
-		a.out.printf("%s missed       %d events\n", at, e.Missed)
+		a.out.printf("%s missed       %s\n", at, count(e.Missed, "event"))
 	default:
 		a.out.printf("%s", eventText(e))
 	}

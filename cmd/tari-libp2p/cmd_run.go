@@ -140,13 +140,13 @@ func eventText(e node.Event) string {
 	case node.EventDisconnected:
 		return fmt.Sprintf("%s disconnected %s %s %s\n", at, e.Direction, e.Peer, e.Address)
 	case node.EventMessage:
-		return fmt.Sprintf("%s message      from %s, %s: %s\n", at, e.Peer, bytesText(*e.Size), preview(e.Message))
+		return fmt.Sprintf("%s message      from %s, %s: %s\n", at, e.Peer, count(*e.Size, "byte"), preview(e.Message))
 	case node.EventBanned:
 		return fmt.Sprintf("%s banned       %s %s: %s\n", at, e.Peer, banText(e.Seconds), quote(e.Error))
 	case node.EventUnbanned:
 		return fmt.Sprintf("%s unbanned     %s\n", at, e.Peer)
 	case node.EventStateChanged:
-		return fmt.Sprintf("%s %-12s connected to %d nodes\n", at, e.State, *e.Nodes)
+		return fmt.Sprintf("%s %-12s connected to %s\n", at, e.State, count(*e.Nodes, "node"))
 	case node.EventDialFailed:
 		return fmt.Sprintf("%s dial failed  %s: %s\n", at, e.Peer, quote(e.Error))
 	case node.EventTor:
@@ -163,7 +163,7 @@ func eventText(e node.Event) string {
 
 func readyText(e node.Event) string {
 	if len(e.Addresses) == 0 {
-		return fmt.Sprintf("%s::\nlistening nowhere; Ctrl-C ends it\n", e.Peer)
+		return fmt.Sprintf("%s\nlistening nowhere; Ctrl-C ends it\n", e.Peer)
 	}
 	text := e.Addresses[0] + "\n"
 	for _, other := range e.Addresses[1:] {

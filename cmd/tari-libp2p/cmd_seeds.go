@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -205,7 +204,7 @@ func seedsJSON(r *seeds.Report, peers, added int) seedReport {
 
 func (a *app) printSeeds(r *seeds.Report, peers, added int, add bool) {
 	for _, s := range r.Sources {
-		a.out.printf("%s: %s\n", strings.TrimSuffix(s.Name, "."), peersText(len(s.Peers))+answeredBy(s))
+		a.out.printf("%s: %s\n", strings.TrimSuffix(s.Name, "."), count(len(s.Peers), "peer")+answeredBy(s))
 		for _, p := range s.Peers {
 			a.out.printf("  %s\n", p)
 		}
@@ -219,7 +218,7 @@ func (a *app) printSeeds(r *seeds.Report, peers, added int, add bool) {
 			a.out.printf("  failed: %v\n", f)
 		}
 	}
-	a.out.printf("%s in all", peersText(peers))
+	a.out.printf("%s in all", count(peers, "peer"))
 	if add {
 		a.out.printf(", %d put into the book", added)
 	}
@@ -231,11 +230,4 @@ func answeredBy(s seeds.Source) string {
 		return ""
 	}
 	return ", from " + s.Server + " in " + s.Took.Round(time.Millisecond).String()
-}
-
-func peersText(n int) string {
-	if n == 1 {
-		return "1 peer"
-	}
-	return fmt.Sprintf("%d peers", n)
 }

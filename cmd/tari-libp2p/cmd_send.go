@@ -33,7 +33,7 @@ func (a *app) sendCommand() *cobra.Command {
 			defer cancel()
 			send := func(c *node.Client, ctx context.Context) (node.Sent, error) { return c.Send(ctx, args[0], message) }
 			return ask(ctx, a, errand(ctx), send, func(s node.Sent) {
-				a.out.printf("sent %s to %s in %d ms\n", bytesText(s.Bytes), s.Peer, s.ElapsedMS)
+				a.out.printf("sent %s to %s in %d ms\n", count(s.Bytes, "byte"), s.Peer, s.ElapsedMS)
 			})
 		},
 	}
@@ -60,9 +60,10 @@ func (a *app) message(arg string) ([]byte, error) {
 	return message, nil
 }
 
-func bytesText(n int) string {
+// count is a number of things.
+func count(n int, thing string) string {
 	if n == 1 {
-		return "1 byte"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }

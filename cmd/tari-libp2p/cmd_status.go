@@ -37,7 +37,7 @@ func (a *app) printStatus(s node.Status) {
 	a.out.printf("node id      %s\n", s.NodeID)
 	a.out.printf("data folder  %s\n", s.DataDir)
 	if c := s.Connectivity; c != nil {
-		text := fmt.Sprintf("%s, %d nodes and %d wallets, %d outbound and %d inbound", c.State, c.Nodes, c.Clients, c.Outbound, c.Inbound)
+		text := fmt.Sprintf("%s, %s and %s, %d outbound and %d inbound", c.State, count(c.Nodes, "node"), count(c.Clients, "wallet"), c.Outbound, c.Inbound)
 		switch {
 		case c.NoLink:
 			text += "; this machine has no network"

@@ -138,7 +138,7 @@ func (a *app) tellSeeds(r *seeds.Report, peers, added int, log *slog.Logger) {
 	}
 	for _, s := range r.Sources {
 		for _, f := range s.Failed {
-			log.Log(context.Background(), level, "no seeds", "name", s.Name, "server", f.Server, "err", f.Err)
+			log.Log(context.Background(), level, "no seeds", "name", s.Name, "server", f.Server.String(), "err", f.Err)
 		}
 		for _, b := range s.Bad {
 			log.Log(context.Background(), level, "no seed", "name", s.Name, "err", b)
@@ -146,7 +146,7 @@ func (a *app) tellSeeds(r *seeds.Report, peers, added int, log *slog.Logger) {
 	}
 	now := time.Now()
 	err := a.show(seedsFound{now, "seeds", seedsJSON(r, peers, added)}, func() {
-		a.out.printf("%s seeds        %s found by name\n", now.Format(time.TimeOnly), peersText(peers))
+		a.out.printf("%s seeds        %s found by name\n", now.Format(time.TimeOnly), count(peers, "peer"))
 	})
 	if err != nil {
 		log.Error("output", "err", err)
