@@ -46,7 +46,7 @@ var arrows = map[string]string{
 	".":              "memnet dialect wiremode tariproto identityproto tarikey torsocks",
 	"messagingproto": "tariproto tarikey",
 	"pipeline":       "messagingproto internal/prost",
-	"rpc":            "internal/prost",
+	"rpc":            "tariproto internal/prost",
 	"peerbook":       "tarikey identityproto",
 	"seeds":          ". identityproto",
 

@@ -1,6 +1,3 @@
-// Package rpc is Tari's RPC. So far it is its messages: what client and server
-// say to each other on a substream, each behind its length as a big-endian u32.
-// The sessions that exchange them do not exist yet.
 package rpc
 
 import (
@@ -12,87 +9,77 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/internal/prost"
 )
 
-// Version is the only version of the RPC protocol there is.
-const Version = 0
+// version is the only version of the protocol there is.
+const version = 0
 
-// Flags of requests and responses.
-type Flags uint32
+// flags of requests and responses.
+type flags uint32
 
 // The flags; any other bit ends a session.
 const (
-	FlagFIN Flags = 1 // the last of this call, in either direction
-	FlagACK Flags = 2 // a ping, or the answer to one
+	flagFIN flags = 1 // the last of this call, in either direction
+	flagACK flags = 2 // a ping, or the answer to one
 )
 
-// Session opens a session: the client lists the versions it speaks.
+// hello opens a session: the client lists the versions it speaks.
 //
 //	1 repeated uint32 supported_versions, packed
-type Session struct{ Versions []uint32 }
+type hello struct{ Versions []uint32 }
 
-// SessionReply answers a Session: one of its versions, or a refusal.
+// helloReply answers a hello: one of its versions, or a refusal.
 //
 //	1 uint32 accepted_version     either this, 0 spelled out
 //	2 bool   rejected             or this
 //	3 enum   reject_reason
-type SessionReply struct {
+type helloReply struct {
 	Accepted uint32
 	Rejected bool
 	Reason   RejectReason
 }
 
-// RejectReason is why a server opens no session.
-type RejectReason uint32
-
-// The reasons that tari_comms gives.
-const (
-	RejectUnknown      RejectReason = iota
-	RejectVersion                   // it speaks none of the versions
-	RejectServerFull                // it has no session left for anybody
-	RejectClientFull                // it has no session left for us
-	RejectNotSupported              // it does not serve the protocol
-)
-
-// Request is one call.
+// request is one call.
 //
 //	1 uint32 request_id    2 uint32 method    3 uint32 flags
 //	4 uint64 deadline      seconds; servers refuse 0
 //	10 bytes payload
-type Request struct {
+type request struct {
 	ID, Method uint32
-	Flags      Flags
+	Flags      flags
 	Deadline   uint64 // seconds
 	Payload    []byte
 }
 
-// Response is one answer to a call, of several if it streams.
+// response is one answer to a call, of several if it streams.
 //
 //	1 uint32 request_id    2 uint32 status    3 uint32 flags
 //	10 bytes payload       of a failure the text
-type Response struct {
-	ID, Status uint32
-	Flags      Flags
-	Payload    []byte
+type response struct {
+	ID      uint32
+	Status  Code
+	Flags   flags
+	Payload []byte
 }
 
+// payloadField is the field of the payload in requests and responses.
+const payloadField = 10
+
 var (
-	errFlags = errors.New("rpc: undefined flags")
-	errReply = errors.New("rpc: a session reply that neither accepts nor rejects")
+	errFlags = errors.New("undefined flags")
+	errReply = errors.New("a session reply that neither accepts nor rejects")
 )
 
-// Append appends the message to b.
-func (s Session) Append(b []byte) []byte {
-	if len(s.Versions) == 0 {
+func (h hello) append(b []byte) []byte {
+	if len(h.Versions) == 0 {
 		return b
 	}
 	var packed []byte
-	for _, v := range s.Versions {
+	for _, v := range h.Versions {
 		packed = protowire.AppendVarint(packed, uint64(v))
 	}
 	return prost.AppendBytes(b, 1, packed)
 }
 
-// ParseSession reads a Session.
-func ParseSession(b []byte) (s Session, err error) {
+func parseHello(b []byte) (h hello, err error) {
 	var versions []uint64
 	err = prost.Each(b, 0, func(f prost.Field) (err error) {
 		if f.Num == 1 {
@@ -101,13 +88,12 @@ func ParseSession(b []byte) (s Session, err error) {
 		return err
 	})
 	for _, v := range versions {
-		s.Versions = append(s.Versions, uint32(v))
+		h.Versions = append(h.Versions, uint32(v))
 	}
-	return s, wrap(err)
+	return h, wrap(err)
 }
 
-// Append appends the message to b.
-func (r SessionReply) Append(b []byte) []byte {
+func (r helloReply) append(b []byte) []byte {
 	num, value := protowire.Number(1), uint64(r.Accepted)
 	if r.Rejected {
 		num, value = 2, 1
@@ -116,8 +102,7 @@ func (r SessionReply) Append(b []byte) []byte {
 	return prost.AppendVarint(b, 3, uint64(r.Reason))
 }
 
-// ParseSessionReply reads a SessionReply.
-func ParseSessionReply(b []byte) (r SessionReply, err error) {
+func parseHelloReply(b []byte) (r helloReply, err error) {
 	said := false
 	err = prost.Each(b, 0, func(f prost.Field) (err error) {
 		var n uint64
@@ -135,22 +120,25 @@ func ParseSessionReply(b []byte) (r SessionReply, err error) {
 		return err
 	})
 	if err == nil && !said {
-		return r, errReply
+		err = errReply
 	}
 	return r, wrap(err)
 }
 
-// Append appends the message to b.
-func (r Request) Append(b []byte) []byte {
+func (r request) append(b []byte) []byte {
+	return appendPayload(r.appendHead(b), r.Payload)
+}
+
+// appendHead is append without the payload.
+func (r request) appendHead(b []byte) []byte {
 	b = prost.AppendVarint(b, 1, uint64(r.ID))
 	b = prost.AppendVarint(b, 2, uint64(r.Method))
 	b = prost.AppendVarint(b, 3, uint64(r.Flags))
-	b = prost.AppendVarint(b, 4, r.Deadline)
-	return appendPayload(b, r.Payload)
+	return prost.AppendVarint(b, 4, r.Deadline)
 }
 
-// ParseRequest reads a Request. Its payload points into b.
-func ParseRequest(b []byte) (r Request, err error) {
+// parseRequest reads a request. Its payload points into b.
+func parseRequest(b []byte) (r request, err error) {
 	err = prost.Each(b, 0, func(f prost.Field) (err error) {
 		var n uint64
 		switch f.Num {
@@ -162,10 +150,10 @@ func ParseRequest(b []byte) (r Request, err error) {
 			r.Method = uint32(n)
 		case 3:
 			n, err = f.Number()
-			r.Flags = Flags(uint32(n))
+			r.Flags = flags(uint32(n))
 		case 4:
 			r.Deadline, err = f.Number()
-		case 10:
+		case payloadField:
 			r.Payload, err = f.Data()
 		}
 		return err
@@ -173,16 +161,19 @@ func ParseRequest(b []byte) (r Request, err error) {
 	return r, check(err, r.Flags)
 }
 
-// Append appends the message to b.
-func (r Response) Append(b []byte) []byte {
-	b = prost.AppendVarint(b, 1, uint64(r.ID))
-	b = prost.AppendVarint(b, 2, uint64(r.Status))
-	b = prost.AppendVarint(b, 3, uint64(r.Flags))
-	return appendPayload(b, r.Payload)
+func (r response) append(b []byte) []byte {
+	return appendPayload(r.appendHead(b), r.Payload)
 }
 
-// ParseResponse reads a Response. Its payload points into b.
-func ParseResponse(b []byte) (r Response, err error) {
+// appendHead is append without the payload.
+func (r response) appendHead(b []byte) []byte {
+	b = prost.AppendVarint(b, 1, uint64(r.ID))
+	b = prost.AppendVarint(b, 2, uint64(r.Status))
+	return prost.AppendVarint(b, 3, uint64(r.Flags))
+}
+
+// parseResponse reads a response. Its payload points into b.
+func parseResponse(b []byte) (r response, err error) {
 	err = prost.Each(b, 0, func(f prost.Field) (err error) {
 		var n uint64
 		switch f.Num {
@@ -191,11 +182,11 @@ func ParseResponse(b []byte) (r Response, err error) {
 			r.ID = uint32(n)
 		case 2:
 			n, err = f.Number()
-			r.Status = uint32(n)
+			r.Status = Code(uint32(n))
 		case 3:
 			n, err = f.Number()
-			r.Flags = Flags(uint32(n))
-		case 10:
+			r.Flags = flags(uint32(n))
+		case payloadField:
 			r.Payload, err = f.Data()
 		}
 		return err
@@ -207,7 +198,7 @@ func appendPayload(b, payload []byte) []byte {
 	if len(payload) == 0 {
 		return b
 	}
-	return prost.AppendBytes(b, 10, payload)
+	return prost.AppendBytes(b, payloadField, payload)
 }
 
 func wrap(err error) error {
@@ -217,9 +208,9 @@ func wrap(err error) error {
 	return fmt.Errorf("rpc: %w", err)
 }
 
-func check(err error, flags Flags) error {
-	if err == nil && flags&^(FlagFIN|FlagACK) != 0 {
-		return errFlags
+func check(err error, set flags) error {
+	if err == nil && set&^(flagFIN|flagACK) != 0 {
+		err = errFlags
 	}
 	return wrap(err)
 }

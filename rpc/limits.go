@@ -1,0 +1,80 @@
+package rpc
+
+import "time"
+
+// Era is a generation of tari_comms: a session keeps its limits, and does
+// without what it does not know. The messages are the same in both.
+type Era int
+
+// The eras.
+const (
+	Modern Era = iota // tari_comms 6
+	Seed              // tari_comms 0.8: no ping, no cancelling, no reasons
+)
+
+// rules are what an era says.
+type rules struct {
+	frame   int // the largest frame, in bytes
+	request int // the largest request that is served, in bytes
+
+	clientHandshake time.Duration // for the server's answer
+	serverHandshake time.Duration // for the client's first frame, and for ours
+	deadline        time.Duration // sent with a call
+	grace           time.Duration // what a client waits longer than that
+
+	sessions        int // of a server, in all
+	sessionsPerPeer int
+	controls        bool // FIN of a client cancels, ACK is a ping, a refusal has a reason
+}
+
+// rules are those of tari_comms in each era. In the second a server has no
+// limit for a peer, so that one peer may have all sessions.
+func (e Era) rules() rules {
+	if e == Seed {
+		return rules{
+			frame:           4 << 20,
+			request:         4 << 20,
+			clientHandshake: 10 * time.Second,
+			serverHandshake: 10 * time.Second,
+			deadline:        30 * time.Second,
+			grace:           10 * time.Second,
+			sessions:        100,
+			sessionsPerPeer: 100,
+		}
+	}
+	return rules{
+		frame:           8<<20 + 1<<10, // a largest message, and room for what RPC puts around it
+		request:         6 << 20,
+		clientHandshake: 90 * time.Second,
+		serverHandshake: 10 * time.Second,
+		deadline:        120 * time.Second,
+		grace:           60 * time.Second,
+		sessions:        100,
+		sessionsPerPeer: 10,
+		controls:        true,
+	}
+}
+
+// Rules of tari_comms 6, kept in both eras.
+const (
+	maxHandshake    = 1024 // bytes of a frame of the handshake
+	maxPending      = 32   // handshakes under way
+	maxPendingPeer  = 4    // of one peer
+	idleTime        = 10 * time.Minute
+	maxDeadline     = 10 * time.Minute // of a call; a client that asks for more is served, and gets that
+	refusalTime     = 5 * time.Second  // to take an answer to what is no valid call
+	maxFIN          = 128              // bytes of a frame that is read while a call runs
+	responseHead    = 4 + 4*5          // bytes that a response may need around its payload
+	cancelTime      = 2 * time.Second  // to write that a call is cancelled
+	maxStatusText   = 512              // bytes kept of a peer's text
+	maxNesting      = 100              // messages inside of each other, as prost has it
+	defaultBudget   = 16384
+	noRetryWhenFull = 10 * time.Second // our own choice: how long a pool believes "no sessions"
+)
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}

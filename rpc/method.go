@@ -1,0 +1,180 @@
+package rpc
+
+import (
+	"context"
+	"iter"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+)
+
+// Unary is a method that answers once. It is the whole stub: the client calls
+// it, the server serves it. Req and Resp are pointers to generated messages;
+// emptypb.Empty stands for nothing, wrapperspb.UInt64Value for a bare integer.
+type Unary[Req, Resp proto.Message] struct {
+	Number uint32 // of the method in its service
+	Budget Budget
+}
+
+// Streaming is a method that answers with any number of items; otherwise as
+// Unary.
+type Streaming[Req, Resp proto.Message] struct {
+	Number uint32
+	Budget Budget
+}
+
+// Budget bounds what a message may make its reader allocate: messages inside of
+// it, elements of repeated fields and entries of maps. It is counted before
+// anything is decoded. 0 means 16,384, as in tari_comms.
+type Budget struct {
+	Request  int // 0 means that of Response
+	Response int // of each item, if there are several
+}
+
+func (b Budget) request() int  { return orDefault(b.Request, b.response()) }
+func (b Budget) response() int { return orDefault(b.Response, defaultBudget) }
+
+// Method is a method with the function that serves it, for Server.Register. It
+// is made by the method Serve of Unary and Streaming.
+type Method struct {
+	number uint32
+	serve  func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error
+}
+
+// Serve serves the method with f. ctx ends at the call's deadline, when the
+// client cancels the call or goes, and when the session or the server ends;
+// what f returns then is dropped, and the session waits for it. An error that
+// is a *Status is what the client is told; of any other it learns nothing but
+// that there was one.
+func (m Unary[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Req) (Resp, error)) Method {
+	return Method{m.Number, func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error {
+		req, err := decodeRequest[Req](payload, m.Budget)
+		if err != nil {
+			return err
+		}
+		resp, err := f(ctx, from, req)
+		if err != nil {
+			return err
+		}
+		return out.last(ctx, resp)
+	}}
+}
+
+// Serve serves the method with f, whose items are sent as they come; at most
+// 64 KiB and one item wait for the client, and while they do f is not asked for
+// the next. The call ends with f's items or with its first error. The deadline
+// counts anew for each item. For the rest see Unary.Serve.
+func (m Streaming[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Req) iter.Seq2[Resp, error]) Method {
+	return Method{m.Number, func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error {
+		req, err := decodeRequest[Req](payload, m.Budget)
+		if err != nil {
+			return err
+		}
+		for item, err := range f(ctx, from, req) {
+			if err != nil {
+				return err
+			}
+			if err := out.item(ctx, item); err != nil {
+				return err
+			}
+		}
+		return out.fin()
+	}}
+}
+
+func decodeRequest[Req proto.Message](payload []byte, b Budget) (Req, error) {
+	req := newMessage[Req]()
+	if err := decode(payload, req, b.request()); err != nil {
+		return req, &Status{BadRequest, err.Error()}
+	}
+	return req, nil
+}
+
+// newMessage makes an empty message of a type that is a pointer to one.
+func newMessage[M proto.Message]() M {
+	var none M
+	return none.ProtoReflect().New().Interface().(M)
+}
+
+// Caller is where a call finds its session: a Client, or a Pool of them.
+type Caller interface {
+	session(ctx context.Context) (c *Client, release func(), err error)
+}
+
+// Call calls the method and returns the answer. ctx bounds it; when it ends
+// first, the server is told so. The deadline that the server learns is ctx's,
+// but at most ClientConfig.Deadline, in whole seconds, rounded up.
+//
+// Errors: a *Status, when the server answered so (Timeout also when it did not
+// answer at all, ProtocolError and MalformedResponse when the answer is no
+// good); a *SessionError or a *RejectedError, when there is no session; ctx's.
+func (m Unary[Req, Resp]) Call(ctx context.Context, via Caller, req Req) (resp Resp, err error) {
+	c, release, err := via.session(ctx)
+	if err != nil {
+		return resp, err
+	}
+	defer release()
+	x, err := c.begin(ctx, m.Number, req)
+	if err != nil {
+		return resp, err
+	}
+	defer x.end()
+	answer, err := x.next()
+	if err != nil {
+		return resp, err
+	}
+	return decodeResponse[Resp](answer.Payload, m.Budget)
+}
+
+// Call calls the method each time that the sequence is ranged over, and yields
+// the items as they come: what is not asked for waits at the server. Breaking
+// off tells the server to stop. An error, as in Unary.Call, is the last item.
+func (m Streaming[Req, Resp]) Call(ctx context.Context, via Caller, req Req) iter.Seq2[Resp, error] {
+	return func(yield func(Resp, error) bool) {
+		if err := m.items(ctx, via, req, yield); err != nil {
+			var none Resp
+			yield(none, err)
+		}
+	}
+}
+
+// items yields until the end, until yield has enough, or until an error.
+func (m Streaming[Req, Resp]) items(ctx context.Context, via Caller, req Req, yield func(Resp, error) bool) error {
+	c, release, err := via.session(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	x, err := c.begin(ctx, m.Number, req)
+	if err != nil {
+		return err
+	}
+	defer x.end()
+	for {
+		answer, err := x.next()
+		if err != nil || x.finished { // what the last frame carries is no item, as tari_comms has it
+			return err
+		}
+		item, err := decodeResponse[Resp](answer.Payload, m.Budget)
+		if err != nil {
+			return err
+		}
+		if !yield(item, nil) {
+			return nil
+		}
+	}
+}
+
+func decodeResponse[Resp proto.Message](payload []byte, b Budget) (resp Resp, err error) {
+	resp = newMessage[Resp]()
+	switch decode(payload, resp, b.response()) {
+	case nil:
+		return resp, nil
+	case errBudget:
+		err = &Status{ProtocolError, errBudget.Error()}
+	default:
+		err = &Status{MalformedResponse, errPrefix.Error()}
+	}
+	var none Resp
+	return none, err
+}

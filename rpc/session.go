@@ -1,0 +1,381 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// session is the server's side of a stream. Two goroutines share it: read is
+// what the client says, everything else is on the stream's own. A third is the
+// handler of the call that runs; there is never more than one.
+//
+//	client                                server
+//	  | hello{versions} ------------------> |   within 10 s, at most 1 KiB
+//	  | <------- helloReply{version|reject} |   the session counts from here on
+//	  |                                     |
+//	  | request{id, method, deadline} ----> |   unary:
+//	  | <-------- response{id, FIN} payload |
+//	  |                                     |
+//	  | request{id, method, deadline} ----> |   streaming:
+//	  | <------------- response{id} payload |   as often as there are items
+//	  | <---------------- response{id, FIN} |   no payload
+//	  |                                     |
+//	  | <-- response{id, status, FIN} text  |   instead, at any point: it failed
+//	  |                                     |
+//	  | request{id, FIN} -----------------> |   at any point: the call is cancelled,
+//	  |                                     |   nothing more of it comes
+//	  | request{ACK} ---------------------> |   between two calls: a ping
+//	  | <-------------------- response{ACK} |
+//	  |                                     |
+//	  | (end of the stream) --------------> |   after which a call is cancelled too
+type session struct {
+	server  *Server
+	peer    peer.ID
+	methods map[uint32]Method
+	stream  network.Stream
+	ctx     context.Context // ends with the session
+	cancel  context.CancelCauseFunc
+
+	frames frames     // of read, once the handshake is over
+	calls  chan *call // from read, which closes it
+
+	buf []byte // for what is written
+}
+
+// call is a request, or something else to be answered.
+type call struct {
+	request
+	oversized int // if not 0, the bytes of a request that was not read
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	done      chan struct{} // closed when the session has finished with it
+}
+
+func newSession(s *Server, p peer.ID, methods map[uint32]Method, stream network.Stream) *session {
+	x := &session{server: s, peer: p, methods: methods, stream: stream, calls: make(chan *call)}
+	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
+	x.frames = frames{r: stream, limit: maxHandshake}
+	return x
+}
+
+// interrupt makes reads and writes fail once the session is told to end. The
+// returned function undoes it.
+func (x *session) interrupt() (stop func()) {
+	woken := make(chan struct{})
+	undo := context.AfterFunc(x.ctx, func() {
+		_ = x.stream.SetDeadline(past)
+		close(woken)
+	})
+	return func() {
+		if !undo() {
+			<-woken
+		}
+	}
+}
+
+// past is a deadline that has gone by.
+var past = time.Unix(1, 0)
+
+// refuse is a session for which there is not even a handshake.
+func (x *session) refuse() error {
+	defer x.cancel(nil)
+	defer x.interrupt()()
+	err := x.reject(RejectServerFull)
+	x.stream.Close()
+	return err
+}
+
+// serve is a session from its first byte to its last.
+func (x *session) serve() (err error) {
+	defer x.cancel(nil)
+	defer x.interrupt()()
+	if err := x.handshake(); err != nil {
+		if _, answered := errors.AsType[*RejectedError](err); answered {
+			x.stream.Close()
+		} else {
+			_ = x.stream.Reset()
+		}
+		return err
+	}
+	defer x.server.leave(x)
+
+	go x.read()
+	err = x.run()
+	x.cancel(err)
+	switch err {
+	case errHungUp:
+		err = nil
+		fallthrough
+	case errIdle, errCulled, errClosed:
+		x.stream.Close()
+	default:
+		_ = x.stream.Reset()
+	}
+	for c := range x.calls { // until read has ended
+		c.cancel(err)
+		close(c.done)
+	}
+	return err
+}
+
+// handshake agrees on the version and takes a place.
+func (x *session) handshake() error {
+	defer x.server.shaken(x.peer)
+	if err := x.arm(x.stream.SetDeadline, x.server.rules.serverHandshake); err != nil {
+		return err
+	}
+
+	// <- hello
+	frame, err := x.frames.next()
+	if err != nil {
+		return fmt.Errorf("rpc: handshake: %w", noEOF(err))
+	}
+	offer, err := parseHello(frame)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(offer.Versions, version):
+		return x.reject(RejectVersion)
+	case !x.server.admit(x):
+		return x.reject(RejectServerFull)
+	}
+
+	// -> helloReply; the session counts already
+	_, err = x.stream.Write(appendFrame(nil, helloReply{Accepted: version}))
+	if err == nil {
+		x.frames.limit = x.server.rules.frame
+		_ = x.stream.SetDeadline(time.Time{})
+		err = context.Cause(x.ctx)
+	}
+	if err != nil {
+		x.server.leave(x)
+		return fmt.Errorf("rpc: handshake: %w", err)
+	}
+	return nil
+}
+
+// reject tells the client that there is no session, as far as its era can hear
+// it: a server of the first closes without a word when it is full.
+func (x *session) reject(why RejectReason) error {
+	reply := helloReply{Rejected: true, Reason: why}
+	if !x.server.rules.controls {
+		reply.Reason = RejectUnknown
+		if why != RejectVersion {
+			return &RejectedError{why}
+		}
+	}
+	if err := x.arm(x.stream.SetWriteDeadline, x.server.rules.serverHandshake); err != nil {
+		return err
+	}
+	if _, err := x.stream.Write(appendFrame(nil, reply)); err != nil {
+		return fmt.Errorf("rpc: handshake: %w", err)
+	}
+	return &RejectedError{why}
+}
+
+// arm sets a deadline, unless the session is to end.
+func (x *session) arm(set func(time.Time) error, d time.Duration) error {
+	_ = set(time.Now().Add(d))
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
+	return nil
+}
+
+// read hands what the client sends to run, one thing at a time: while a call
+// runs only a frame that may be a FIN is read behind it, so that the client's
+// window and not we hold the rest.
+func (x *session) read() {
+	defer close(x.calls)
+	var running *call
+	for {
+		c, err := x.readCall(running)
+		if err == io.EOF {
+			err = errHungUp
+		}
+		if err != nil {
+			x.cancel(err)
+			return
+		}
+		if c.Flags&flagFIN != 0 {
+			if running != nil {
+				running.cancel(errCancelled)
+			}
+			continue
+		}
+		c.ctx, c.cancel = context.WithCancelCause(x.ctx)
+		c.done = make(chan struct{})
+		select {
+		case x.calls <- c:
+			running = c
+		case <-x.ctx.Done():
+			c.cancel(nil)
+			return
+		}
+	}
+}
+
+// readCall reads the next frame, a long one not before running has ended.
+func (x *session) readCall(running *call) (*call, error) {
+	size, err := x.frames.size()
+	if err != nil {
+		return nil, err
+	}
+	if size > maxFIN && running != nil {
+		select {
+		case <-running.done:
+		case <-x.ctx.Done():
+			return nil, context.Cause(x.ctx)
+		}
+	}
+	if size > x.server.rules.request {
+		start, err := x.frames.skip(1 + 5) // enough for the tag and the value of the id, which comes first
+		return &call{request: request{ID: idAt(start)}, oversized: size}, err
+	}
+	body, err := x.frames.take()
+	if err != nil {
+		return nil, err
+	}
+	req, err := parseRequest(body)
+	return &call{request: req}, err
+}
+
+// idAt reads the id from the start of a request, 0 if it is not there.
+func idAt(start []byte) uint32 {
+	num, typ, n := protowire.ConsumeTag(start)
+	if n < 0 || num != 1 || typ != protowire.VarintType {
+		return 0
+	}
+	id, n := protowire.ConsumeVarint(start[n:])
+	if n < 0 {
+		return 0
+	}
+	return uint32(id)
+}
+
+// run answers one thing after the other, until there is nothing more.
+func (x *session) run() error {
+	idle := time.NewTimer(x.server.cfg.Idle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-x.ctx.Done():
+			return context.Cause(x.ctx)
+		case <-idle.C:
+			return errIdle
+		case c, more := <-x.calls:
+			if !more { // read has ended, and the session with it
+				return context.Cause(x.ctx)
+			}
+			served, err := x.answer(c)
+			c.cancel(nil)
+			close(c.done)
+			if err != nil {
+				return err
+			}
+			if served {
+				idle.Reset(x.server.cfg.Idle)
+			}
+		}
+	}
+}
+
+// answer answers one request and says whether a method was called for it.
+func (x *session) answer(c *call) (served bool, err error) {
+	method, known := x.methods[c.Method]
+	switch {
+	case c.oversized > 0:
+		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.server.rules.request)
+	case c.Flags&flagACK != 0:
+		return false, x.write(appendFrame(x.buf[:0], response{ID: c.ID, Flags: flagACK}), refusalTime)
+	case c.Deadline < 1:
+		return false, x.fail(c, BadRequest, "invalid deadline: it must be 1 s or more")
+	case !known:
+		return true, x.fail(c, UnsupportedMethod, "there is no method %d", c.Method)
+	}
+	deadline := x.server.cfg.MaxDeadline
+	if c.Deadline < uint64(deadline/time.Second) {
+		deadline = time.Duration(c.Deadline) * time.Second
+	}
+	return true, x.call(c, method, deadline)
+}
+
+func (x *session) fail(c *call, code Code, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	return x.write(appendFrame(x.buf[:0], response{ID: c.ID, Status: code, Flags: flagFIN, Payload: []byte(text)}), refusalTime)
+}
+
+// call runs a method's handler and writes what it answers, which may take
+// deadline for each item, and deadline again until the client has taken it. It
+// returns when the handler has.
+func (x *session) call(c *call, m Method, deadline time.Duration) error {
+	out := newOutflow(c.ID, x.server.rules.frame, x.buf)
+	returned := make(chan struct{})
+	defer func() {
+		c.cancel(errLate) // nothing that the handler still does is of any use
+		<-returned
+		x.buf = small(out.pending)
+	}()
+	go func() {
+		defer close(returned)
+		if err := m.serve(c.ctx, x.peer, c.Payload, out); err != nil {
+			out.fail(statusFor(err))
+		}
+	}()
+
+	late := time.NewTimer(deadline)
+	defer late.Stop()
+	var spare []byte
+	for {
+		select {
+		case <-c.ctx.Done(): // cancelled by the client, or the session ends
+			return nil
+		case <-late.C:
+			out.fail(errLate)
+			c.cancel(errLate)
+		case <-out.ready:
+		}
+		frames, ended := out.swap(spare)
+		if c.ctx.Err() != nil && context.Cause(c.ctx) != errLate {
+			return nil
+		}
+		if err := x.write(frames, deadline); err != nil {
+			return err
+		}
+		if spare = frames; ended {
+			return nil
+		}
+		late.Reset(deadline)
+	}
+}
+
+// small keeps a buffer for later unless it is large.
+func small(b []byte) []byte {
+	if cap(b) > 2*keepSize {
+		return nil
+	}
+	return b[:0]
+}
+
+// write writes frames. A client that does not take them within the deadline
+// ends the session, since there is half a frame then.
+func (x *session) write(frames []byte, deadline time.Duration) error {
+	if err := x.arm(x.stream.SetWriteDeadline, deadline); err != nil {
+		return err
+	}
+	if _, err := x.stream.Write(frames); err != nil {
+		if x.ctx.Err() != nil {
+			return context.Cause(x.ctx)
+		}
+		return fmt.Errorf("rpc: response: %w", err)
+	}
+	return nil
+}
