@@ -41,11 +41,13 @@ limits() {
 tor_is="a private Tor network, taken away a hundred times"
 tor() { step service 45m go test -v -tags interop -count=1 -timeout 45m -run TestService ./interop/tornet; }
 
-soak_is="simulated worlds, a day under siege, links that go and come, and links with delay and loss"
+soak_is="simulated worlds, a day under siege, links that go and come, links with delay and loss, and two hundred peers over such links"
 soak() {
 	step worlds 20m go test -v -count=1 -timeout 20m -run 'TestSimulation$' ./connectivity
 	step eclipse 20m go test -v -count=1 -timeout 20m -run TestEclipse ./connectivity
-	rust && step links 10m go test -v -tags interop -count=1 -timeout 10m ./interop/netns
+	rust || return
+	step links 10m go test -v -tags interop -count=1 -timeout 10m -skip TestSoak ./interop/netns
+	step peers 40m go test -v -tags interop -count=1 -timeout 40m -run TestSoak ./interop/netns
 }
 
 churn_is="lives beside the real Rust peers, and every way to close"

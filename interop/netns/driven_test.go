@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // rustBinary is the program of the modern era, or "" where it is not at hand. In CI it must be.
@@ -27,12 +29,8 @@ func rustBinary(t *testing.T) string {
 	return bin
 }
 
-// rust is a Rust peer that is driven by JSON lines.
-type rust struct {
-	PublicKey string `json:"public_key"`
-	NodeID    string `json:"node_id"`
-	Address   string `json:"address"`
-
+// driven is a process that takes commands as JSON lines, as the Rust peers do.
+type driven struct {
 	cmd    *exec.Cmd
 	said   func(line) // called with each event that is no answer, one after the other
 	exited chan struct{}
@@ -43,86 +41,111 @@ type rust struct {
 	answers map[int]chan line
 }
 
-// line is what a Rust peer says, as far as these tests ask for it.
-type line struct {
-	Event  string `json:"event"`
-	ID     int    `json:"id"`
-	OK     bool   `json:"ok"`
-	Error  string `json:"error"`
-	NodeID string `json:"node_id"`
-	SHA256 string `json:"sha256"`
-	Sent   int    `json:"sent"`
-	Failed []struct {
-		Index  int    `json:"index"`
-		Reason string `json:"reason"`
-	} `json:"failed"`
-	Connections []line `json:"connections"`
+// rust is a Rust peer.
+type rust struct {
+	*driven
+	line // what it said when it was ready
 }
 
-var errRustGone = errors.New("the Rust peer has ended")
+// line is what such a process says, as far as these tests ask for it.
+type line struct {
+	Event     string `json:"event"`
+	ID        int    `json:"id,omitempty"`
+	OK        bool   `json:"ok,omitempty"`
+	Error     string `json:"error,omitempty"`
+	PublicKey string `json:"public_key,omitempty"`
+	NodeID    string `json:"node_id,omitempty"`
+	Address   string `json:"address,omitempty"`
+	SHA256    string `json:"sha256,omitempty"`
+	Failed    []struct {
+		Index  int    `json:"index"`
+		Reason string `json:"reason"`
+	} `json:"failed,omitempty"`
+	Connections []line `json:"connections,omitempty"`
+	Host        int    `json:"host,omitempty"`  // of a crowd, which of them
+	Hosts       []line `json:"hosts,omitempty"` // of a crowd that is ready
+}
+
+var errGone = errors.New("the process has ended")
 
 // startRust starts a peer in the namespace of this thread and waits until it listens. The caller ends it.
-func startRust(bin string, said func(line), args ...string) (*rust, error) {
-	r := &rust{cmd: exec.Command(bin, args...), said: said, exited: make(chan struct{}), answers: map[int]chan line{}}
-	var err error
-	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	stdout, err := r.cmd.StdoutPipe()
+func startRust(cmd *exec.Cmd, said func(line)) (*rust, error) {
+	d, ready, err := drive(cmd, said)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the Rust peer: %w", err)
 	}
-	if err := r.cmd.Start(); err != nil {
-		return nil, err
+	return &rust{d, ready}, nil
+}
+
+// connected is whether the peer has a connection to another.
+func (r *rust) connected(to tarikey.PublicKey) bool {
+	l, err := r.do("connections", nil)
+	return err == nil && slices.ContainsFunc(l.Connections, func(c line) bool { return c.NodeID == to.NodeID().String() })
+}
+
+// drive starts a process and waits until it is ready.
+func drive(cmd *exec.Cmd, said func(line)) (*driven, line, error) {
+	d := &driven{cmd: cmd, said: said, exited: make(chan struct{}), answers: map[int]chan line{}}
+	var err error
+	if d.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, line{}, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, line{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, line{}, err
 	}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 1<<20)
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), r) != nil || r.PublicKey == "" {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
-		return nil, fmt.Errorf("the Rust peer did not start: %s", lines.Text())
+	var ready line
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &ready) != nil || ready.Event != "ready" {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return nil, line{}, fmt.Errorf("did not start: %s", lines.Text())
 	}
-	go r.read(lines)
-	return r, nil
+	go d.read(lines)
+	return d, ready, nil
 }
 
-func (r *rust) read(lines *bufio.Scanner) {
-	defer close(r.exited)
+func (d *driven) read(lines *bufio.Scanner) {
+	defer close(d.exited)
 	for lines.Scan() {
 		var l line
 		if json.Unmarshal(lines.Bytes(), &l) != nil {
 			continue
 		}
 		if l.Event != "reply" {
-			r.said(l)
+			d.said(l)
 			continue
 		}
-		r.mu.Lock()
-		answer := r.answers[l.ID]
-		delete(r.answers, l.ID)
-		r.mu.Unlock()
+		d.mu.Lock()
+		answer := d.answers[l.ID]
+		delete(d.answers, l.ID)
+		d.mu.Unlock()
 		if answer != nil {
 			answer <- l
 		}
 	}
-	_ = r.cmd.Wait()
+	_ = d.cmd.Wait()
 }
 
-// do has the peer do something and waits for its answer.
-func (r *rust) do(cmd string, fields map[string]any) (line, error) {
+// do has the process do something and waits for its answer.
+func (d *driven) do(cmd string, fields map[string]any) (line, error) {
 	answer := make(chan line, 1)
-	r.mu.Lock()
-	r.nextID++
-	r.answers[r.nextID] = answer
-	command := map[string]any{"cmd": cmd, "id": r.nextID}
+	d.mu.Lock()
+	d.nextID++
+	d.answers[d.nextID] = answer
+	command := map[string]any{"cmd": cmd, "id": d.nextID}
 	for k, v := range fields {
 		command[k] = v
 	}
 	raw, err := json.Marshal(command)
 	if err == nil {
-		_, err = r.stdin.Write(append(raw, '\n'))
+		_, err = d.stdin.Write(append(raw, '\n'))
 	}
-	r.mu.Unlock()
+	d.mu.Unlock()
 	if err != nil {
 		return line{}, err
 	}
@@ -132,27 +155,27 @@ func (r *rust) do(cmd string, fields map[string]any) (line, error) {
 			return l, fmt.Errorf("%s: %s %+v", cmd, l.Error, l.Failed)
 		}
 		return l, nil
-	case <-r.exited:
-		return line{}, errRustGone
+	case <-d.exited:
+		return line{}, errGone
 	}
 }
 
-// quit ends the peer, by its process id if it does not end by itself.
-func (r *rust) quit() {
-	r.mu.Lock()
-	_, _ = io.WriteString(r.stdin, "{\"cmd\":\"quit\"}\n")
-	r.mu.Unlock()
+// quit ends the process, by its process id if it does not end by itself.
+func (d *driven) quit() {
+	d.mu.Lock()
+	_, _ = io.WriteString(d.stdin, "{\"cmd\":\"quit\"}\n")
+	d.mu.Unlock()
 	select {
-	case <-r.exited:
+	case <-d.exited:
 	case <-time.After(15 * time.Second):
-		r.kill()
+		d.kill()
 	}
 }
 
-// kill ends the peer at once, as a crash would.
-func (r *rust) kill() {
-	_ = r.cmd.Process.Kill()
-	<-r.exited
+// kill ends the process at once, as a crash would.
+func (d *driven) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.exited
 }
 
 // list grows while others read it.

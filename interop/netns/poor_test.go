@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -279,14 +280,14 @@ type rustEnd struct {
 func newRustEnd(t *testing.T, bin, ip string) (*rustEnd, error) {
 	e := new(rustEnd)
 	var err error
-	e.rust, err = startRust(bin, func(l line) {
+	e.rust, err = startRust(exec.Command(bin, "--listen", "/ip4/"+ip+"/tcp/0"), func(l line) {
 		switch l.Event {
 		case "message":
 			e.add(l.SHA256)
 		case "banned":
 			e.banned.add("banned")
 		}
-	}, "--listen", "/ip4/"+ip+"/tcp/0")
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -296,11 +297,6 @@ func newRustEnd(t *testing.T, bin, ip string) (*rustEnd, error) {
 }
 
 func (e *rustEnd) name() (tarikey.PublicKey, ma.Multiaddr) { return e.key, ma.StringCast(e.Address) }
-
-func (e *rustEnd) connected(to tarikey.PublicKey) bool {
-	l, err := e.do("connections", nil)
-	return err == nil && slices.ContainsFunc(l.Connections, func(c line) bool { return c.NodeID == to.NodeID().String() })
-}
 
 func (e *rustEnd) dial(key tarikey.PublicKey, addr ma.Multiaddr) error {
 	_, err := e.do("dial", map[string]any{"public_key": key.String(), "addresses": []string{addr.String()}})
