@@ -59,9 +59,11 @@ func (a *app) dialCommand() *cobra.Command {
 			"with the command. If it fails, it says at which address which stage failed and why.\n" + peerHelp,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			return askAbout(ctx, a, errand(ctx), args[0], (*node.Client).Dial, func(d node.Dialed) {
+			if err := checkName(args[0]); err != nil {
+				return err
+			}
+			dial := func(c *node.Client, ctx context.Context) (node.Dialed, error) { return c.Dial(ctx, args[0]) }
+			return onErrand(cmd.Context(), a, timeout, dial, func(d node.Dialed) {
 				verb := "connected to"
 				if d.Already {
 					verb = "was connected to"
@@ -70,10 +72,7 @@ func (a *app) dialCommand() *cobra.Command {
 			})
 		},
 	}
-	a.options.folderFlags(c)
-	a.options.dialFlags(c)
-	a.options.socksFlag(c)
-	timeoutFlag(c, &timeout)
+	a.options.errandFlags(c, &timeout)
 	return c
 }
 

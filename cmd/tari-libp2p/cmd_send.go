@@ -29,19 +29,13 @@ func (a *app) sendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
 			send := func(c *node.Client, ctx context.Context) (node.Sent, error) { return c.Send(ctx, args[0], message) }
-			return ask(ctx, a, errand(ctx), send, func(s node.Sent) {
+			return onErrand(cmd.Context(), a, timeout, send, func(s node.Sent) {
 				a.out.printf("sent %s to %s in %d ms\n", count(s.Bytes, "byte"), s.Peer, s.ElapsedMS)
 			})
 		},
 	}
-	a.options.folderFlags(send)
-	a.options.dialFlags(send)
-	a.options.socksFlag(send)
-	send.Flags().BoolVar(&a.options.tor.Only, "tor-only", false, "dial onion addresses through the proxy and nothing else")
-	timeoutFlag(send, &timeout)
+	a.options.errandFlags(send, &timeout)
 	return send
 }
 

@@ -21,6 +21,8 @@ func TestConnectionsAndDial(t *testing.T) {
 	if o["peer"] != key(them.peer) || o["already"] != false || !strings.Contains(them.peer, o["address"].(string)) {
 		t.Errorf("dialed %v", o)
 	}
+	says(t, exitUsage, "leave out --socks", append([]string{"dial", them.peer, "--socks", "127.0.0.1:1"}, at...)...)
+	says(t, exitUsage, "leave out --socks", append([]string{"send", them.peer, "x", "--socks", "127.0.0.1:1"}, at...)...)
 	says(t, exitOK, "was connected to", append([]string{"dial", them.peer}, at...)...)
 	r := says(t, exitOK, key(them.peer), append([]string{"connections"}, at...)...)
 	for _, text := range []string{"outbound", "modern", "node id " + o["node_id"].(string)} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
@@ -45,6 +46,15 @@ func (o *options) networkFlag(cmd *cobra.Command) {
 func (o *options) dialFlags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&o.public, "public-address", nil, "`multiaddr` to claim as ours (repeatable)")
 	cmd.Flags().BoolVar(&o.allowTest, "allow-test-addresses", false, "take, claim and dial internal addresses (loopback, private) too; for test networks")
+}
+
+// errandFlags are the options of a command that dials, from the running node if there is one.
+func (o *options) errandFlags(cmd *cobra.Command, timeout *time.Duration) {
+	o.folderFlags(cmd)
+	o.dialFlags(cmd)
+	o.socksFlag(cmd)
+	cmd.Flags().BoolVar(&o.tor.Only, "tor-only", false, "dial onion addresses through the proxy and nothing else")
+	timeoutFlag(cmd, timeout)
 }
 
 func (o *options) socksFlag(cmd *cobra.Command) {

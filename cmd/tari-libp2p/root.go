@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -150,13 +151,8 @@ func (a *app) showFailed(v any, err error, text func()) error {
 	return reported{failure}
 }
 
-// opener opens the data folder where no node runs: node.Open, or errand.
+// opener opens the data folder where no node runs: node.Open, or node.Errand.
 type opener func(node.Config) (*node.Node, error)
-
-// errand opens the folder with a node that can dial, and does nothing else.
-func errand(ctx context.Context) opener {
-	return func(cfg node.Config) (*node.Node, error) { return node.Errand(ctx, cfg) }
-}
 
 // ask makes one request of the node in the data folder, running or not, and shows the answer when all that was opened for it is
 // closed without an error. A request is written as methods of node.Client are: (*node.Client).Status.
@@ -178,6 +174,24 @@ func askAbout[T any](ctx context.Context, a *app, open opener, peer string, requ
 		return err
 	}
 	return ask(ctx, a, open, func(c *node.Client, ctx context.Context) (T, error) { return request(c, ctx, peer) }, text)
+}
+
+// onErrand is ask for what needs a node that dials: the running one, or else one that is started for it.
+func onErrand[T any](ctx context.Context, a *app, timeout time.Duration, request func(*node.Client, context.Context) (T, error), text func(T)) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	ours := false
+	open := func(cfg node.Config) (*node.Node, error) {
+		n, err := node.Errand(ctx, cfg)
+		ours = err == nil
+		return n, err
+	}
+	return ask(ctx, a, open, func(c *node.Client, ctx context.Context) (answer T, err error) {
+		if a.options.tor.SOCKS != "" && !ours {
+			return answer, usagef("the node that runs here dials in its own way: leave out --socks, or choose another --data-dir")
+		}
+		return request(c, ctx)
+	}, text)
 }
 
 // withNode runs f with a client of the node in the data folder, running or not.
