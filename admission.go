@@ -56,6 +56,9 @@ type ticket struct {
 // Nor does tari_comms let anybody in while all connections are taken. Here a newcomer from a source that has none may still do its
 // handshake if there is a connection to spare, which it displaces once it has proven who it is: see spares.
 func (a *admission) enter(remote ma.Multiaddr, end func()) (place *ticket, refused Refusal) {
+	if a.refuses(remote) {
+		return nil, RefusedSource
+	}
 	source := a.sourceOf(remote)
 	mayDisplace := a.crowdsOut(source) && len(a.spares(1)) > 0
 	a.mu.Lock()
@@ -213,11 +216,21 @@ func (a *admission) sourceOf(remote ma.Multiaddr) netip.Prefix {
 	return prefix
 }
 
-// exempt tries an IPv4 address also in its IPv4-mapped form, so that ::/0 means everybody, as in tari_comms.
+// refuses: the source is one that the operator does not want.
+func (a *admission) refuses(remote ma.Multiaddr) bool {
+	addr, ok := ipOf(remote)
+	return ok && a.bySource && within(a.limits.Refuse, addr)
+}
+
 func (a *admission) exempt(addr netip.Addr) bool {
 	if a.limits.Exempt == nil {
 		return addr.IsLoopback()
 	}
+	return within(a.limits.Exempt, addr)
+}
+
+// within tries an IPv4 address also in its IPv4-mapped form, so that ::/0 means everybody, as in tari_comms.
+func within(networks []netip.Prefix, addr netip.Addr) bool {
 	mapped := netip.AddrFrom16(addr.As16())
-	return slices.ContainsFunc(a.limits.Exempt, func(p netip.Prefix) bool { return p.Contains(addr) || p.Contains(mapped) })
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(addr) || p.Contains(mapped) })
 }

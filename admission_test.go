@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -122,6 +123,35 @@ func TestExemptSources(t *testing.T) {
 		}
 		if got != c.source {
 			t.Errorf("%s, with %q exempt, counts as %q, want %q", c.from, c.exempt, got, c.source)
+		}
+	}
+}
+
+// Who comes from a source that the operator does not want is closed before a byte is read; others, and who comes through Tor, are let in.
+func TestRefusedSources(t *testing.T) {
+	refused := make(chan Refusal, 8)
+	h := startHost(t, Config{
+		Listen: loopback, ListenOnion: loopback[0], Limits: Limits{Refuse: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		Hooks: Hooks{OnRefused: func(_ ma.Multiaddr, r Refusal) { refused <- r }},
+	})
+	for _, a := range h.Network().ListenAddresses() {
+		other := startHost(t, Config{})
+		err := other.Connect(testContext(t), peer.AddrInfo{ID: h.ID(), Addrs: []ma.Multiaddr{a}})
+		if through := a.Equal(h.OnionListener()); (err == nil) != through {
+			t.Errorf("by %s, which is for Tor: %v: %v", a, through, err)
+		}
+	}
+	eventually(t, "it is told", func() bool { return len(refused) > 0 })
+	if r := <-refused; r != RefusedSource || len(refused) != 0 || h.Refusals()[RefusedSource] != 1 {
+		t.Errorf("refused for %s, %v in all", r, h.Refusals())
+	}
+	a := newAdmission(Limits{Refuse: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}}.withDefaults(), false)
+	for from, want := range map[string]Refusal{
+		"/ip4/10.1.2.3/tcp/1": RefusedSource, "/ip6/::ffff:10.1.2.3/tcp/1": RefusedSource, "/ip6/2001:db8::1/tcp/1": RefusedSource,
+		"/ip4/11.1.2.3/tcp/1": "", "/ip6/2001:db9::1/tcp/1": "", "/memory/1": "",
+	} {
+		if _, got := a.enter(ma.StringCast(from), func() {}); got != want {
+			t.Errorf("%s: refused for %q, want %q", from, got, want)
 		}
 	}
 }

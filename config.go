@@ -108,6 +108,10 @@ type Limits struct {
 	// the place of loopback.
 	Exempt []netip.Prefix
 
+	// Refuse are sources whose connections are closed before a byte is read: an operator's ban where no key is known yet. It does not
+	// hold for ListenOnion, where everybody comes from Tor. tari_comms has nothing like it.
+	Refuse []netip.Prefix
+
 	// NeverDial are addresses that we do not dial, whoever claims them and whichever name leads there, as tari_comms has its
 	// excluded_dial_addresses. A proxy that resolves names for us does not know of it.
 	NeverDial []AddrRange

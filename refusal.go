@@ -19,6 +19,7 @@ const (
 	RefusedInboundPerSource    Refusal = "inbound_cap_per_ip" // Limits.InboundPerSource
 	RefusedHandshakesPerSource Refusal = "per_ip"             // Limits.HandshakesPerSource
 	RefusedHandshakes          Refusal = "slots_full"         // Limits.Handshakes, or HandshakesOnion
+	RefusedSource              Refusal = "source"             // Limits.Refuse
 	RefusedDisplaced           Refusal = "displaced"          // in handshake; another source, which had fewer, got the slot
 	RefusedIdle                Refusal = "idle"               // established, and nobody used it; another source, which had none, got the place
 	RefusedByGater             Refusal = "gater"              // Config.Gater does not want the source
@@ -37,6 +38,8 @@ func (r Refusal) Raise() string {
 		return "Limits.HandshakesPerSource, or Exempt the source"
 	case RefusedHandshakes, RefusedDisplaced:
 		return "Limits.Handshakes, HandshakesOnion for Tor"
+	case RefusedSource:
+		return "Limits.Refuse"
 	case RefusedByGater:
 		return "Config.Gater"
 	case RefusedResources:

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ type options struct {
 	public    []string
 	peers     []string
 	never     []string
+	refuse    []string
 	dataDir   string
 	allowTest bool
 	log       string
@@ -117,6 +119,8 @@ func raise(reason tari.Refusal) string {
 		return "--max-handshakes, --max-handshakes-onion for Tor"
 	case tari.RefusedHandshakesPerSource:
 		return "--max-handshakes-per-source"
+	case tari.RefusedSource:
+		return "--refuse"
 	}
 	return reason.Raise()
 }
@@ -180,6 +184,13 @@ func (o *options) config() (node.Config, error) {
 			return cfg, usagef("--peer %w", err)
 		}
 		cfg.Peers = append(cfg.Peers, peer)
+	}
+	for _, text := range o.refuse {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return cfg, usagef("--refuse: %w", err)
+		}
+		cfg.Limits.Refuse = append(cfg.Limits.Refuse, network)
 	}
 	for _, text := range o.never {
 		r, err := tari.ParseAddrRange(text)
