@@ -24,6 +24,7 @@ type memory struct {
 	rng   *rand.Rand
 	peers map[peer.ID]*trouble
 	addrs map[string]*trouble // by peer and address: who claims another's address must not keep us from there
+	doors map[string]*trouble // where we knocked on a stranger's word
 }
 
 // trouble is what failed. soft are failures of a time when nothing worked, which are forgiven.
@@ -34,7 +35,7 @@ type trouble struct {
 }
 
 func newMemory(cfg Backoff, rng *rand.Rand) *memory {
-	return &memory{cfg: cfg, rng: rng, peers: map[peer.ID]*trouble{}, addrs: map[string]*trouble{}}
+	return &memory{cfg: cfg, rng: rng, peers: map[peer.ID]*trouble{}, addrs: map[string]*trouble{}, doors: map[string]*trouble{}}
 }
 
 // failed makes a peer, and the addresses where it did not answer, wait longer. limit is the longest that the peer has to.
@@ -114,6 +115,22 @@ func (m *memory) rested(id peer.ID, addrs []ma.Multiaddr, now time.Time) []ma.Mu
 	}
 	return out
 }
+
+// knockAgain is how long a door at which we knocked on a stranger's word is left alone on that of all strangers, so that nobody can
+// aim us at somebody else: our choice.
+const knockAgain = 10 * time.Minute
+
+// knock notes that we dial there.
+func (m *memory) knock(door string, now time.Time) { entry(m.doors, door).until = now.Add(knockAgain) }
+
+// mayKnock reports whether a stranger's word is enough to dial there.
+func (m *memory) mayKnock(door string, now time.Time) bool {
+	t := m.doors[door]
+	return t == nil || !now.Before(t.until)
+}
+
+// open takes a knock back: somebody was there whom we looked for, or it never left this machine.
+func (m *memory) open(door string) { delete(m.doors, door) }
 
 // forgive forgets the failures of a time when nothing worked.
 func (m *memory) forgive() {

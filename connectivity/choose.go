@@ -17,7 +17,7 @@ const groupShare = 3
 // a network and then a peer in it, so that having many peers in few networks gains nothing; every other choice is made among peers that
 // were reached before.
 func (m *Manager) choose(count int, now time.Time) []Candidate {
-	c := &chooser{m: m, now: now, share: m.shares(), count: count, taken: map[peer.ID]bool{}}
+	c := &chooser{m: m, now: now, share: m.shares(), count: count, taken: map[peer.ID]bool{}, doors: map[string]bool{}}
 	var usual, seeds []Candidate
 	for _, one := range m.parts.Candidates.Candidates() {
 		switch {
@@ -80,18 +80,26 @@ type chooser struct {
 	count  int
 	chosen []Candidate
 	taken  map[peer.ID]bool
+	doors  map[string]bool // where those chosen will knock on a stranger's word
 }
 
 func (c *chooser) full() bool { return len(c.chosen) >= c.count }
 
 // group is the network in which the candidate would be dialed: that of its first address that need not wait and whose network has a
-// place left. "" if there is none.
+// place left. "" if there is none. On a stranger's word no door is knocked at twice.
 func (c *chooser) group(one Candidate) (string, []ma.Multiaddr) {
 	most := max(1, c.m.cfg.Pool/groupShare)
 	group := ""
 	var addrs []ma.Multiaddr
+	var knocks []string
 	for _, a := range c.m.memory.rested(one.ID, one.Addrs, c.now) {
 		if c.m.link.down() && needsLink(a) {
+			continue
+		}
+		doors := one.doors(a)
+		if slices.ContainsFunc(doors, func(d string) bool {
+			return c.doors[d] || slices.Contains(knocks, d) || !c.m.memory.mayKnock(d, c.now)
+		}) {
 			continue
 		}
 		g := netgroup(a)
@@ -99,7 +107,7 @@ func (c *chooser) group(one Candidate) (string, []ma.Multiaddr) {
 			group = g
 		}
 		if g == group {
-			addrs = append(addrs, a)
+			addrs, knocks = append(addrs, a), append(knocks, doors...)
 		}
 	}
 	return group, addrs
@@ -109,7 +117,7 @@ func (c *chooser) group(one Candidate) (string, []ma.Multiaddr) {
 func (c *chooser) take(all ...Candidate) {
 	for _, one := range all {
 		if group, addrs := c.group(one); group != "" && !c.full() && !c.taken[one.ID] {
-			c.add(group, Candidate{ID: one.ID, Addrs: addrs})
+			c.add(group, Candidate{ID: one.ID, Addrs: addrs, Unproven: one.Unproven})
 		}
 	}
 }
@@ -117,6 +125,9 @@ func (c *chooser) take(all ...Candidate) {
 func (c *chooser) add(group string, one Candidate) {
 	c.share[group]++
 	c.taken[one.ID] = true
+	for _, d := range one.doors(one.Addrs...) {
+		c.doors[d] = true
+	}
 	c.chosen = append(c.chosen, one)
 }
 
@@ -177,7 +188,7 @@ func (c *chooser) takeFrom(n *network) bool {
 			continue
 		}
 		if group, addrs := c.group(one); group != "" {
-			c.add(group, Candidate{ID: one.ID, Addrs: addrs})
+			c.add(group, Candidate{ID: one.ID, Addrs: addrs, Unproven: one.Unproven})
 			return true
 		}
 	}

@@ -81,7 +81,12 @@ type Candidate struct {
 	ID      peer.ID
 	Addrs   []ma.Multiaddr // the best first
 	Reached time.Time      // when a dial last reached it; zero = never
-	Seed    bool           // a well-known node: dialed first when there is no connection, and last otherwise
+
+	// Unproven are those of Addrs that a stranger may have made up: no dial ever reached the peer there, and our own user did not give
+	// them. Each IP address, onion service or domain is dialed at most once in ten minutes for such, whoever claims to be there.
+	Unproven []ma.Multiaddr
+
+	Seed bool // a well-known node: dialed first when there is no connection, and last otherwise
 }
 
 // Connections lists the connections there are.

@@ -28,6 +28,7 @@ const (
 type dial struct {
 	cancel context.CancelFunc
 	groups []string // the networks that it goes to
+	doors  []string // where it knocks on a stranger's word
 	round  bool     // part of a round
 	again  bool     // to a peer that was lost with the network
 	void   bool     // the network changed meanwhile: its failure means nothing
@@ -114,7 +115,7 @@ func (m *Manager) feed(now time.Time) {
 			groups = append(groups, netgroup(a))
 		}
 		slices.Sort(groups)
-		m.begin(c, &dial{groups: slices.Compact(groups), round: true}, now)
+		m.begin(c, &dial{groups: slices.Compact(groups), doors: c.doors(c.Addrs...), round: true}, now)
 	}
 }
 
@@ -169,6 +170,9 @@ func (m *Manager) begin(c Candidate, d *dial, now time.Time) {
 	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.Dials.Limit)
 	d.cancel, d.void = cancel, m.link.unsettled(now)
 	m.dials[c.ID] = d
+	for _, door := range d.doors {
+		m.memory.knock(door, now)
+	}
 	if d.round {
 		m.round.open++
 	}
@@ -198,6 +202,7 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 		for _, c := range m.pool.list() {
 			if c.Peer == id && !c.Inbound {
 				c.named = d.groups
+				m.memory.open(door(c.Remote))
 			}
 		}
 		return
@@ -222,6 +227,9 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 
 // interrupted has a dial repeated that failed while the network came or went: soon if it is there, for much needs a second to work.
 func (m *Manager) interrupted(id peer.ID, d *dial, now time.Time) {
+	for _, door := range d.doors {
+		m.memory.open(door)
+	}
 	wait := retryAfterChange
 	if m.link.down() {
 		wait = m.cfg.Backoff.Offline

@@ -35,7 +35,11 @@ func (g *gossip) Candidates() (out []Candidate) {
 	defer g.mu.Unlock()
 	for _, id := range g.known {
 		h := g.hosts[id]
-		out = append(out, Candidate{ID: id, Addrs: h.addrs, Reached: h.reached})
+		c := Candidate{ID: id, Addrs: h.addrs, Reached: h.reached}
+		if h.reached.IsZero() {
+			c.Unproven = h.addrs
+		}
+		out = append(out, c)
 	}
 	return out
 }

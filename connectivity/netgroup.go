@@ -2,6 +2,7 @@ package connectivity
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -30,6 +31,32 @@ func netgroup(a ma.Multiaddr) string {
 		bits = 16
 	}
 	return netip.PrefixFrom(ip, bits).Masked().String()
+}
+
+// door names whom a dial of that address bothers: the owner of an IP address, an onion service or a domain. "" for addresses that only
+// lead to this machine or a local network.
+func door(a ma.Multiaddr) string {
+	ip, ok := ipOf(a)
+	switch {
+	case ok && (!ip.IsGlobalUnicast() || ip.IsPrivate()):
+		return ""
+	case ok:
+		return ip.String()
+	case len(a) > 0 && a[0].Protocol().Code == ma.P_ONION3:
+		service, _, _ := strings.Cut(a[0].Value(), ":")
+		return service
+	}
+	return netgroup(a)
+}
+
+// doors are those of the addresses for which there is only a stranger's word.
+func (c Candidate) doors(addrs ...ma.Multiaddr) (out []string) {
+	for _, a := range addrs {
+		if d := door(a); d != "" && slices.ContainsFunc(c.Unproven, a.Equal) {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // ipOf is the IP address that a begins with, an IPv4-mapped or NAT64 one as IPv4.

@@ -68,6 +68,7 @@ func simulate(t *testing.T, seed uint64) *world {
 		h := &host{addrs: []ma.Multiaddr{ipAddr(20+i/2, i)}, down: dice.IntN(4) == 0, silent: dice.IntN(3) == 0}
 		h.hangsUp = dice.IntN(10) == 0
 		h.seed = dice.IntN(10) == 0
+		h.hearsay = !h.seed && dice.IntN(2) == 0
 		w.add(fmt.Sprintf("p%03d", i), h)
 	}
 	held := w.ids[:dice.IntN(4)]

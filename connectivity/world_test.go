@@ -47,6 +47,7 @@ type host struct {
 	silent  bool // when down: does not even refuse
 	hangsUp bool // after a second
 	seed    bool
+	hearsay bool      // until it was reached, there is only a stranger's word for its addresses
 	banned  time.Time // until when
 	reached time.Time
 	dials   int
@@ -56,6 +57,7 @@ type dialed struct {
 	at time.Time
 	id peer.ID
 	n  int // in flight, this one too
+	to []ma.Multiaddr
 }
 
 var errDown = errors.New("refused")
@@ -154,7 +156,7 @@ func (w *world) Dial(ctx context.Context, to peer.AddrInfo) ([]ma.Multiaddr, err
 		w.t.Errorf("two dials to %s at a time", to.ID)
 	}
 	w.inFlight[to.ID] = true
-	w.dials = append(w.dials, dialed{time.Now(), to.ID, len(w.inFlight)})
+	w.dials = append(w.dials, dialed{time.Now(), to.ID, len(w.inFlight), to.Addrs})
 	addrs := to.Addrs
 	if len(addrs) == 0 {
 		addrs = h.addrs
@@ -277,7 +279,11 @@ func (w *world) Candidates() (out []Candidate) {
 	defer w.mu.Unlock()
 	for _, id := range w.ids {
 		if h := w.hosts[id]; !time.Now().Before(h.banned) {
-			out = append(out, Candidate{ID: id, Addrs: h.addrs, Reached: h.reached, Seed: h.seed})
+			c := Candidate{ID: id, Addrs: h.addrs, Reached: h.reached, Seed: h.seed}
+			if h.hearsay && h.reached.IsZero() {
+				c.Unproven = h.addrs
+			}
+			out = append(out, c)
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // TestBlamed: an address has failed if it was tried, and had its time.
@@ -42,5 +45,36 @@ func TestBlamed(t *testing.T) {
 	}
 	if got := blamed(refused); got != nil {
 		t.Errorf("blamed %v", got)
+	}
+}
+
+// TestUnproven: connectivity is told which addresses a stranger may have made up.
+func TestUnproven(t *testing.T) {
+	us, err := Errand(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.Close()
+	key, err := tarikey.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(n int) ma.Multiaddr { return ma.StringCast(fmt.Sprintf("/ip4/1.2.3.%d/tcp/1", n)) }
+	if err := us.Peers.Put(peerbook.Record{Key: key.Public(), Addresses: []peerbook.Address{
+		{Addr: at(1), Source: peerbook.Configured},
+		{Addr: at(2), Source: peerbook.Claimed},
+		{Addr: at(3), Source: peerbook.Relayed},
+		{Addr: at(4), Source: peerbook.Claimed, LastSeen: time.Now()},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	found := (&links{n: us}).Candidates()
+	if len(found) != 1 || len(found[0].Addrs) != 4 {
+		t.Fatalf("candidates %+v", found)
+	}
+	for n, unproven := range map[int]bool{1: false, 2: true, 3: true, 4: false} {
+		if got := slices.ContainsFunc(found[0].Unproven, at(n).Equal); got != unproven {
+			t.Errorf("%s is unproven: %v", at(n), got)
+		}
 	}
 }

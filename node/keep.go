@@ -162,6 +162,9 @@ func (l *links) Candidates() (out []connectivity.Candidate) {
 		c := connectivity.Candidate{ID: f.PeerID(), Seed: f.Seed}
 		for _, a := range f.Dial {
 			c.Addrs = append(c.Addrs, a.Addr)
+			if a.LastSeen.IsZero() && a.Source != peerbook.Configured {
+				c.Unproven = append(c.Unproven, a.Addr)
+			}
 		}
 		for _, a := range f.Addresses {
 			if a.LastSeen.After(c.Reached) {
