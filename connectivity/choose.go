@@ -12,6 +12,9 @@ import (
 // groupShare is which part of the pool one network may have: a third, connections and dials together.
 const groupShare = 3
 
+// groupLimit is how many places of the pool one network may have.
+func (m *Manager) groupLimit() int { return max(1, m.cfg.Pool/groupShare) }
+
 // choose gives at most count candidates to dial, in that order, with the addresses to dial them at. While there is no connection,
 // those reached last (the anchors) and the seeds go first. The others are found by first choosing
 // a network and then a peer in it, so that having many peers in few networks gains nothing; every other choice is made among peers that
@@ -88,7 +91,7 @@ func (c *chooser) full() bool { return len(c.chosen) >= c.count }
 // group is the network in which the candidate would be dialed: that of its first address that need not wait and whose network has a
 // place left. "" if there is none. On a stranger's word no door is knocked at twice.
 func (c *chooser) group(one Candidate) (string, []ma.Multiaddr) {
-	most := max(1, c.m.cfg.Pool/groupShare)
+	most := c.m.groupLimit()
 	group := ""
 	var addrs []ma.Multiaddr
 	var knocks []string

@@ -199,12 +199,7 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 		m.memory.reached(id, now)
 		m.tally.note(true)
 		m.breaker.reset()
-		for _, c := range m.pool.list() {
-			if c.Peer == id && !c.Inbound {
-				c.named = d.groups
-				m.memory.open(door(c.Remote))
-			}
-		}
+		m.arrived(id, d, now)
 		return
 	}
 	m.tried = true
@@ -222,6 +217,22 @@ func (m *Manager) ended(id peer.ID, d *dial, failed []ma.Multiaddr, err error, n
 	m.memory.failed(id, failed, alone, m.longest(id, alone), now)
 	if !alone && m.parts.Failures != nil {
 		m.parts.Failures.DialFailed(id, failed, err)
+	}
+}
+
+// arrived takes note of the network that a dial has led into. Where names lead shows only then: who is one too many there is let go.
+func (m *Manager) arrived(id peer.ID, d *dial, now time.Time) {
+	for _, c := range m.pool.list() {
+		if c.Peer != id || c.Inbound {
+			continue
+		}
+		c.named = d.groups
+		m.memory.open(door(c.Remote))
+		group := netgroup(c.Remote)
+		if d.round && !slices.Contains(d.groups, group) && m.shares()[group] > m.groupLimit() && !c.Client && !m.needed(c) {
+			m.shut(c)
+			m.memory.failed(id, nil, false, m.longest(id, false), now)
+		}
 	}
 }
 

@@ -275,6 +275,31 @@ func TestNamesOfOneDomain(t *testing.T) {
 	})
 }
 
+// TestNamesOfOneHost: nor who has a domain for each peer, all of which lead to one network, which shows only when they are dialed.
+func TestNamesOfOneHost(t *testing.T) {
+	for _, honest := range []int{0, 30} {
+		inWorld(t, honest, Config{}, func(w *world) {
+			for i := range 60 {
+				name := ma.StringCast(fmt.Sprintf("/dns4/example%d.com/tcp/1", i))
+				w.add(fmt.Sprint("peer", i), &host{addrs: slicesOf(name), at: ipAddr(0, i)})
+			}
+			w.start()
+			w.pass(time.Hour)
+			for range 12 { // at any time
+				w.pass(10 * time.Minute)
+				groups := map[string]int{}
+				for _, c := range w.Connections() {
+					groups[netgroup(c.Remote)]++
+				}
+				if n := groups["20.0.0.0/16"]; n > 4 || honest == 0 && n != 4 || honest > 0 && len(w.outbound()) < w.cfg.Pool-1 {
+					w.t.Errorf("%d honest: %d connections to one network, %d in all", honest, n, len(w.outbound()))
+				}
+			}
+			w.checkPace()
+		})
+	}
+}
+
 // TestAnchors: the four longest connections are dialed first after a restart.
 func TestAnchors(t *testing.T) {
 	inWorld(t, 60, Config{}, func(w *world) {

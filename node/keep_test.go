@@ -157,6 +157,9 @@ func TestProtected(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("with a message", false)
+	if c := l.Connections(); len(c) != 1 || c[0].Streams != 1 || c[0].Ours != 1 {
+		t.Errorf("the stream of the message: %+v", c)
+	}
 	id, manager := to.Key.PeerID(), us.Host.ConnManager()
 	manager.Protect(id, "sync")
 	manager.Protect(id, "wallet")
