@@ -84,9 +84,11 @@ func TestHandshakeFloodLong(t *testing.T) {
 			case "mixed":
 				row(name+": a second", "–", fmt.Sprintf("%.0f connections, %.0f answered", rate("tried"), rate("answered")))
 			case "garbage":
-				row(name+": refused a second", "≥ 5,000", fmt.Sprintf("%.0f", rate("tried")))
+				row(name+": refused a second", "≥ 5,000", fmt.Sprintf("%.0f, of the host's processor %.0f µs each", rate("tried"),
+					1e6*used.Seconds()/took.Seconds()/rate("tried")))
 			case "full":
-				row(name+": a second", "≥ 250", fmt.Sprintf("%.0f", rate("answered")))
+				row(name+": a second", "≥ 250, ≥ 500 for one side alone", fmt.Sprintf("%.0f, of the host's processor %.2f ms each, all that were refused included",
+					rate("answered"), 1e3*used.Seconds()/took.Seconds()/rate("answered")))
 			}
 			t.Logf("refused: %v", h.Refusals())
 		})

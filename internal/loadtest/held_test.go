@@ -29,7 +29,8 @@ func TestHeldConnections(t *testing.T) {
 	if err := elsewhere.dialOnce(1001); err == nil {
 		t.Error("one more, into a full house that is in use")
 	}
-	if r := h.Refusals(); r[tari.RefusedInbound] != 2 || len(r) != 1 {
+	eventually(t, "both are counted, a moment after they were refused", func() bool { return h.Refusals()[tari.RefusedInbound] == 2 })
+	if r := h.Refusals(); len(r) != 1 {
 		t.Errorf("refused: %v", r)
 	}
 	if n := len(w.ping(sessions)); n != many || alive(sessions) != many {
@@ -46,7 +47,7 @@ func TestHeldConnections(t *testing.T) {
 // TestHeldConnectionsLong is five thousand for five minutes.
 func TestHeldConnectionsLong(t *testing.T) {
 	if !long {
-		t.Skip("seven minutes: set TARI_LIBP2P_LONG=1")
+		t.Skip("nine minutes: set TARI_LIBP2P_LONG=1")
 	}
 	const many = 5000
 	h := start(t, tari.Config{Listen: loopback, Limits: counted(tari.Limits{Inbound: many})})
@@ -57,7 +58,8 @@ func TestHeldConnectionsLong(t *testing.T) {
 	row(name+"connected", "all", fmt.Sprintf("%.0f, %.0f a second, both sides on this machine", many-held["failed"], many/held["seconds"]))
 	time.Sleep(5 * time.Minute)
 	there := crowd.ask("alive", "alive")
-	row(name+"memory each", "≤ 60 KiB", inKiB((settled(t)-memory)/many))
+	taken := settled(t) - memory
+	row(name+"memory each", "≤ 60 KiB", inKiB(taken/many))
 	row(name+"goroutines each", "≤ 4", fmt.Sprintf("%.2f", float64(runtime.NumGoroutine()-goroutines)/many))
 	row(name+"dropped", "0", many-there["sessions"])
 	ping := crowd.ask("ping", "pinged")
@@ -65,8 +67,12 @@ func TestHeldConnectionsLong(t *testing.T) {
 	crowd.end()
 	eventually(t, "all are gone", func() bool { return len(h.Network().Conns()) == 0 })
 	eventually(t, "their goroutines as well", func() bool { return runtime.NumGoroutine() <= goroutines+5 })
-	row(name+"left when they are gone", "≤ 20 % more memory, ≤ 5 goroutines", fmt.Sprintf("%s instead of %s, %d goroutines more",
-		inMiB(settled(t)), inMiB(memory), runtime.NumGoroutine()-goroutines))
+	time.Sleep(2 * time.Minute) // the host remembers their addresses for a while, and the runtime lets go of memory in steps
+	var heap runtime.MemStats
+	left := settled(t) - memory
+	runtime.ReadMemStats(&heap)
+	row(name+"left two minutes after", "≤ 20 %, ≤ 5 goroutines", fmt.Sprintf("%s of %s, the heap in use has %s; %d goroutines more",
+		inMiB(left), inMiB(taken), inMiB(int64(heap.HeapAlloc)), runtime.NumGoroutine()-goroutines))
 }
 
 // TestFullHouseLong is all places held by a few sources, and others that come.
@@ -86,10 +92,13 @@ func TestFullHouseLong(t *testing.T) {
 			time.Sleep(time.Minute + 10*time.Second)
 			good := 0
 			for i := range 100 {
-				if err := others.dialOnce(2000 + i); err == nil {
+				s, err := others.meet(testContext(t), others.source(i), 2000+i)
+				if err == nil {
+					defer s.Close() // they stay
+					err = echoOnce(testContext(t), s)
+				}
+				if err == nil {
 					good++
-				} else if kind == "idle" {
-					t.Log(err)
 				}
 			}
 			target := map[string]string{"idle": "≥ 99 %", "busy": "–"}[kind]
