@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -265,7 +266,11 @@ func (d *doctor) port(addr ma.Multiaddr) {
 	}
 	l, err := net.Listen(at.Network(), at.String())
 	if err != nil {
-		d.say(name, CheckFail, "stop what listens there, or choose another with --listen", "%v", err)
+		cure := "choose an address of this machine, and a port above 1023, with --listen"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			cure = "stop what listens there, or choose another with --listen"
+		}
+		d.say(name, CheckFail, cure, "%v", err)
 		return
 	}
 	_ = l.Close()

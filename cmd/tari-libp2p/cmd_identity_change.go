@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,7 @@ func (a *app) readIdentity(name string, asHex bool) (*node.Identity, error) {
 	}
 	id, err := read(from)
 	if err != nil {
-		return nil, usagef("%s: %w", quote(name), err)
+		return nil, usagef("%s: %s", quote(name), strings.TrimPrefix(err.Error(), "node: "))
 	}
 	return id, nil
 }

@@ -82,12 +82,13 @@ func TestDoctor(t *testing.T) {
 		cure  string
 		args  []string
 	}{
-		"a port in use":     {func() error { return nil }, "port /ip4/127.0.0.1/tcp/" + portOf(busy), "--listen", []string{"--listen", "/ip4/127.0.0.1/tcp/" + portOf(busy)}},
-		"an open identity":  {func() error { return os.Chmod(file, 0o644) }, "identity", "chmod 600 " + file, nil},
-		"an open folder":    {func() error { return os.Chmod(dir, 0o777) }, "data folder", "chmod 700 " + dir, nil},
-		"a broken identity": {func() error { return os.WriteFile(file, []byte("{"), 0o600) }, "identity", "from a copy", nil},
-		"a file":            {func() error { return nil }, "data folder", "--data-dir", []string{"--data-dir", file}},
-		"a Tor that is not": {func() error { return nil }, "tor", "", []string{"--tor", "--tor-control", "127.0.0.1:1"}},
+		"a port in use":                 {func() error { return nil }, "port /ip4/127.0.0.1/tcp/" + portOf(busy), "--listen", []string{"--listen", "/ip4/127.0.0.1/tcp/" + portOf(busy)}},
+		"an open identity":              {func() error { return os.Chmod(file, 0o644) }, "identity", "chmod 600 " + file, nil},
+		"an open folder":                {func() error { return os.Chmod(dir, 0o777) }, "data folder", "chmod 700 " + dir, nil},
+		"a broken identity":             {func() error { return os.WriteFile(file, []byte("{"), 0o600) }, "identity", "from a copy", nil},
+		"an address of another machine": {func() error { return nil }, "port /ip4/203.0.113.7/tcp/1", "an address of this machine", []string{"--listen", "/ip4/203.0.113.7/tcp/1"}},
+		"a file":                        {func() error { return nil }, "data folder", "--data-dir", []string{"--data-dir", file}},
+		"a Tor that is not":             {func() error { return nil }, "tor", "", []string{"--tor", "--tor-control", "127.0.0.1:1"}},
 	} {
 		whole := read(t, file)
 		if err := c.spoil(); err != nil {
