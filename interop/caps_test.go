@@ -52,7 +52,7 @@ func hold(t *testing.T, rust *rustPeer, wire byte, n int) *holders {
 				}
 				select { // refused or timed out: not at full speed
 				case <-ctx.Done():
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(100 * time.Millisecond):
 				}
 			}
 		})

@@ -46,6 +46,7 @@ func TestRustDisconnects(t *testing.T) {
 	}{{modern, tari.Config{}}, {seed, seedNet()}} {
 		t.Run(c.e.name, func(t *testing.T) {
 			rust := startRust(t, c.e)
+			rust.patience = 5 * patience // each of these waits is for several megabytes
 			arrived := []int{}
 			for run := range closingRuns(t) {
 				us := startOurs(t, c.cfg)
@@ -72,7 +73,7 @@ func TestRustDisconnects(t *testing.T) {
 				rust.do("disconnect", map[string]any{"node_id": us.nodeID()})
 				select {
 				case <-r.done:
-				case <-time.After(patience):
+				case <-time.After(rust.patience):
 					t.Fatalf("run %d: the connection did not end", run)
 				}
 				want := int((handed() - handshake) / wireSize)

@@ -9,4 +9,7 @@
 //
 // or, with the binaries named in TARI_LIBP2P_RUST_MODERN and
 // TARI_LIBP2P_RUST_SEED, go test -tags interop ./interop/.
+//
+// TARI_LIBP2P_CHURN=20m and TARI_LIBP2P_CLOSING_RUNS=100 make TestChurn and the
+// tests of closing and of simultaneous dials longer than every change allows.
 package interop

@@ -20,6 +20,7 @@ type relay struct {
 
 	mu    sync.Mutex
 	conns []net.Conn // the two sides
+	dead  bool       // no more is passed on
 }
 
 func startRelay(t testing.TB, target string) *relay {
@@ -35,7 +36,7 @@ func startRelay(t testing.TB, target string) *relay {
 	r := &relay{address: addr.String(), done: make(chan struct{})}
 	t.Cleanup(func() {
 		_ = l.Close()
-		<-r.done
+		r.kill() // a test that failed leaves it open
 	})
 	go func() {
 		defer close(r.done)
@@ -52,7 +53,11 @@ func startRelay(t testing.TB, target string) *relay {
 		defer func() { _ = other.Close() }()
 		r.mu.Lock()
 		r.conns = []net.Conn{dialer, other}
+		dead := r.dead
 		r.mu.Unlock()
+		if dead {
+			return
+		}
 		var both sync.WaitGroup
 		both.Go(func() { pass(other, dialer, &r.fromDialer) })
 		both.Go(func() { pass(dialer, other, &r.fromOther) })
@@ -62,9 +67,10 @@ func startRelay(t testing.TB, target string) *relay {
 }
 
 // kill resets the connection on both sides, as when a process dies with unread
-// bytes, and waits until it is gone.
+// bytes, and waits until it is gone. There is nothing to do for one that ended.
 func (r *relay) kill() {
 	r.mu.Lock()
+	r.dead = true
 	for _, c := range r.conns {
 		_ = c.(*net.TCPConn).SetLinger(0)
 		_ = c.Close()
