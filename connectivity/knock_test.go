@@ -61,6 +61,7 @@ func TestOneKnock(t *testing.T) {
 		if len(at) < 3 || len(at) > 7 {
 			t.Errorf("%d knocks in an hour", len(at))
 		}
+		t.Logf("%d knocks in an hour", len(at))
 		for i := 1; i < len(at); i++ {
 			if gap := at[i].Sub(at[i-1]); gap < knockAgain {
 				t.Errorf("knocked again after %v", gap)
