@@ -3,6 +3,7 @@ package peerbook
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -100,4 +101,15 @@ func sameAddrs(t testing.TB, r Record, want ...int) {
 	if !same {
 		t.Errorf("addresses %v, want %v", got, addrs(want...))
 	}
+}
+
+// inMemory is a folder that no disk slows down, where the system has one.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "peerbook")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

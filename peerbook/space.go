@@ -107,6 +107,8 @@ type careful struct {
 	dir string
 }
 
+var _ ds.Batching = careful{}
+
 // Batch is for writing more than one record.
 func (c careful) Batch(ctx context.Context) (ds.Batch, error) {
 	if err := checkSpace(c.dir); err != nil {

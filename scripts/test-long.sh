@@ -24,10 +24,11 @@ table=docs/reliability.md
 
 book_is="the peer book: killed a thousand times on each engine, a million claims, twenty minutes of deletes and bans"
 book() {
-	step kill 20m go test -v -count=1 -timeout 20m -run 'TestKill' ./peerbook
+	step kill 20m go test -v -count=1 -timeout 20m -run 'TestKill|TestStop' ./peerbook
 	step pebble 20m go test -C peerbook/pebbletest -v -count=1 -timeout 20m ./...
-	step model 30m go test -v -count=1 -timeout 30m -run 'TestModel|TestResurrection' ./peerbook
-	step growth 30m go test -v -count=1 -timeout 30m -run 'TestGrowth|TestIdleWrites|TestOpen' ./peerbook
+	step model 30m go test -v -count=1 -timeout 30m -run 'TestAgainstModel|TestResurrection' ./peerbook
+	step growth 30m go test -v -count=1 -timeout 30m -run TestGrowth ./peerbook
+	step full 15m go test -v -count=1 -timeout 15m -run 'TestOpen50000|TestIdleWrites' ./peerbook
 	step secrets 10m go test -v -count=1 -timeout 10m -run TestKilled ./internal/private
 }
 
