@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,8 +29,18 @@ func secretKey(n int) tarikey.SecretKey {
 	return k
 }
 
-func key(n int) tarikey.PublicKey { return secretKey(n).Public() }
-func id(n int) peer.ID            { return key(n).PeerID() }
+func key(n int) tarikey.PublicKey {
+	if k, known := keys.Load(n); known {
+		return k.(tarikey.PublicKey)
+	}
+	k := secretKey(n).Public()
+	keys.Store(n, k)
+	return k
+}
+
+var keys sync.Map // what key has made
+
+func id(n int) peer.ID { return key(n).PeerID() }
 
 // addr is the nth address, a public one.
 func addr(n int) ma.Multiaddr {

@@ -2,4 +2,4 @@
 
 package peerbook
 
-const floodClaims = 20_000
+const floodClaims = 6_000
