@@ -71,20 +71,19 @@ func inNamespace(t *testing.T, test func(t *testing.T)) {
 func TestModernSourceFull(t *testing.T) {
 	modern.binary(t)
 	inNamespace(t, func(t *testing.T) {
-		start := func(t *testing.T) (*rustPeer, *ourNode) {
-			return startRust(t, modern, "--listen", source), startOurs(t, tari.Config{Listen: []ma.Multiaddr{ma.StringCast(source)}})
-		}
+		cfg := tari.Config{Listen: []ma.Multiaddr{ma.StringCast(source)}}
 		t.Run("handshakes", func(t *testing.T) {
-			rust, us := start(t)
+			rust, us := startRust(t, modern, "--listen", source), startOurs(t, cfg)
 			h := hold(t, rust, mainnetByte, modernHandshakesPerSource+4)
 			checkRefusal(t, refused(t, us, rust))
 			h.stop()
 			takenAgain(t, us, rust)
 		})
 		t.Run("connections", func(t *testing.T) {
-			rust, us := start(t)
+			rust := startRust(t, modern, "--listen", source)
 			crowd := connectCrowd(t, rust, modernInboundPerSource)
-			checkRefusal(t, refused(t, us, rust))
+			us, err := refusedBeside(t, cfg, rust)
+			checkRefusal(t, err)
 			_ = crowd[0].Close()
 			takenAgain(t, us, rust)
 		})
