@@ -65,20 +65,30 @@ func addTransports(s *swarm.Swarm, up *upgrader, dials *dialing, r network.Resou
 	return transports, nil
 }
 
-// newResourceManager bounds connections by our limits and memory, streams and descriptors by go-libp2p's, which grow with the machine.
+// maxStreams is how many streams a connection may have at a time, as tari_comms has it.
+const maxStreams = 128
+
+// newResourceManager bounds connections by our limits and memory and descriptors by go-libp2p's, which grow with the machine. Streams are
+// bounded for each connection, and for each peer of a protocol, not all together: four peers with as many as they may have before a protocol is
+// agreed on would otherwise be enough that nobody else gets one.
 // Its bounds leave room for all listeners, of which each has its own counts below, so that a flood at one does not close another.
 // Counting by source is left to the listener, which knows an exempt one from another.
 func newResourceManager(l Limits, listeners int) (network.ResourceManager, error) {
 	n := max(listeners, 2)
 	inbound, shaking := n*(l.Inbound+l.Handshakes)+l.InboundOnion, n*l.Handshakes+l.HandshakesOnion
+	streams := rcmgr.LimitVal(maxStreams * (inbound + l.Outbound))
 	of := func(inbound int) rcmgr.ResourceLimits {
 		return rcmgr.ResourceLimits{
 			ConnsInbound:  rcmgr.LimitVal(inbound),
 			ConnsOutbound: rcmgr.LimitVal(l.Outbound),
 			Conns:         rcmgr.LimitVal(inbound + l.Outbound),
+			Streams:       streams, StreamsInbound: streams, StreamsOutbound: streams,
 		}
 	}
-	limits := rcmgr.PartialLimitConfig{System: of(inbound), Transient: of(shaking)}.Build(rcmgr.DefaultLimits.AutoScale())
+	limits := rcmgr.PartialLimitConfig{
+		System: of(inbound), Transient: of(shaking),
+		ProtocolDefault: rcmgr.ResourceLimits{Streams: streams, StreamsInbound: streams, StreamsOutbound: streams},
+	}.Build(rcmgr.DefaultLimits.AutoScale())
 	anySource := func(bits int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: math.MaxInt}}
 	}

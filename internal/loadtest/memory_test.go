@@ -100,6 +100,32 @@ func TestPinnedMemory(t *testing.T) {
 	eventually(t, "all memory is given back", func() bool { return reserved(t, h) == 0 })
 }
 
+// A few peers that open all the streams they may, and say for none which protocol it is to be, take nothing from others.
+func TestStreamsWithoutAProtocol(t *testing.T) {
+	const peers = 10
+	h := start(t, tari.Config{Listen: loopback})
+	w := &worker{job: job{Net: 1, Sources: peers, Count: peers}, network: networks[0], host: hostPort(h.Addrs()[0])}
+	sessions, failures := w.meetAll()
+	if len(failures) > 0 {
+		t.Fatal(failures)
+	}
+	defer w.part(sessions)
+	inParallel(peers, peers, func(i int) {
+		for {
+			st, err := sessions[i].OpenStream(testContext(t))
+			if err != nil {
+				return // all that may be
+			}
+			_, _ = st.Write([]byte{1}) // the length of a negotiation that does not come
+		}
+	})
+	for i := range 5 {
+		if err := w.dialOnce(1000 + i); err != nil {
+			t.Errorf("an honest peer: %v", err)
+		}
+	}
+}
+
 // pin is fill on Count connections.
 func pin(w *worker) error {
 	sessions, failures := w.meetAll()
