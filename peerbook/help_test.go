@@ -115,7 +115,7 @@ func sameAddrs(t testing.TB, r Record, want ...int) {
 }
 
 // inMemory is a folder that no disk slows down, where the system has one.
-func inMemory(t *testing.T) string {
+func inMemory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "peerbook")
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	ds "github.com/ipfs/go-datastore"
@@ -51,28 +50,28 @@ func (e *ReadOnlyError) Unwrap() error { return e.Err }
 // kill -9, and what was acknowledged is there at the next start.
 const workSpace = 32 << 20
 
-// checkSpace returns a *FullError if badger is not to write now.
-func checkSpace(dir string) error {
-	need := int64(workSpace)
-	entries, err := os.ReadDir(filepath.Join(dir, engineName))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("peerbook: free space: %w", err)
-	}
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".sst") {
-			if info, err := e.Info(); err == nil { // else it has just been deleted
-				need += info.Size()
-			}
-		}
-	}
+// checkSpace returns a *FullError if badger, which has so many bytes in tables,
+// is not to write now.
+func checkSpace(dir string, tables int64) error {
 	free, err := freeSpace(dir)
 	if err != nil {
 		return fmt.Errorf("peerbook: free space: %w", err)
 	}
-	if free < need {
+	if need := workSpace + tables; free < need {
 		return &FullError{dir, free, need}
 	}
 	return nil
+}
+
+// tablesOf is the size of the tables of a book that is not open.
+func tablesOf(dir string) (sum int64) {
+	tables, _ := filepath.Glob(filepath.Join(dir, engineName, "*.sst")) // none is no error
+	for _, table := range tables {
+		if info, err := os.Stat(table); err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum
 }
 
 // checkWritable returns a *ReadOnlyError if no file can be made in a folder of
@@ -109,9 +108,17 @@ type careful struct {
 
 var _ ds.Batching = careful{}
 
+func (c careful) look() error {
+	tables := int64(0)
+	for _, level := range c.DB.Levels() {
+		tables += level.Size
+	}
+	return checkSpace(c.dir, tables)
+}
+
 // Batch is for writing more than one record.
 func (c careful) Batch(ctx context.Context) (ds.Batch, error) {
-	if err := checkSpace(c.dir); err != nil {
+	if err := c.look(); err != nil {
 		return nil, err
 	}
 	return c.Datastore.Batch(ctx)
@@ -119,7 +126,7 @@ func (c careful) Batch(ctx context.Context) (ds.Batch, error) {
 
 // Put writes one record.
 func (c careful) Put(ctx context.Context, key ds.Key, value []byte) error {
-	if err := checkSpace(c.dir); err != nil {
+	if err := c.look(); err != nil {
 		return err
 	}
 	return c.Datastore.Put(ctx, key, value)
@@ -127,7 +134,7 @@ func (c careful) Put(ctx context.Context, key ds.Key, value []byte) error {
 
 // Delete writes too.
 func (c careful) Delete(ctx context.Context, key ds.Key) error {
-	if err := checkSpace(c.dir); err != nil {
+	if err := c.look(); err != nil {
 		return err
 	}
 	return c.Datastore.Delete(ctx, key)

@@ -68,7 +68,7 @@ func Open(dir string, cfg Config) (*Book, error) {
 	}
 	var b *Book
 	if err = checkWritable(dir); err == nil {
-		err = checkSpace(dir)
+		err = checkSpace(dir, tablesOf(dir))
 	}
 	if err == nil {
 		b, err = openLocked(dir, cfg)
