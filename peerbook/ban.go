@@ -99,6 +99,45 @@ func (b *Book) Unban(id peer.ID) error {
 	}, true)
 }
 
+// UnbanAll lets all banned peers in again, whoever banned them, and returns
+// those whose ban still held, in no order. As with Unban, bans decided before
+// are refused by BanSince; but not of a peer that had never been banned. After
+// an error of the disk the bans are lifted, but it may have them yet.
+func (b *Book) UnbanAll() (lifted []peer.ID, err error) {
+	var ticket uint64
+	for _, key := range b.everBanned() {
+		held := false
+		ticket, err = b.apply(key, func(old *Record, now time.Time) *Record {
+			if old == nil {
+				return nil // given up meanwhile
+			}
+			r := *old
+			held = old.Banned(now)
+			r.Ban = Ban{Generation: old.Ban.Generation + 1}
+			return &r
+		})
+		if err != nil {
+			return lifted, err
+		}
+		if held {
+			lifted = append(lifted, key.PeerID())
+		}
+	}
+	return lifted, b.flush(ticket)
+}
+
+// everBanned are the keys of the records with a ban, or a trace of one.
+func (b *Book) everBanned() (keys []tarikey.PublicKey) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for key, r := range b.peers {
+		if !r.Ban.Until.IsZero() || r.Ban.Generation > 0 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // Allow puts a peer, known to the book or not, on the allow list or takes it
 // off: this program bans none of those on it. What it has banned before is
 // lifted; what a person has banned stays.

@@ -2,6 +2,7 @@ package peerbook
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,4 +148,48 @@ func TestBanReason(t *testing.T) {
 			t.Errorf("%q is kept as %q, want %q", c.in, ban.Reason, c.want)
 		}
 	}
+}
+
+// TestUnbanAll: every ban goes, in many batches; the answer has those that held; and nothing else of a record changes.
+func TestUnbanAll(t *testing.T) {
+	const many = 300
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		b := openOn(t, store, Config{})
+		if lifted, err := b.UnbanAll(); err != nil || len(lifted) != 0 {
+			t.Errorf("an empty book: %v, %v", lifted, err)
+		}
+		must(t, b.Ban(id(1), time.Minute, "over by then"))
+		for n := 2; n < many; n++ {
+			must(t, b.Ban(id(n), time.Hour, strings.Repeat("x", maxReason)))
+		}
+		must(t, b.Claimed(unsigned(many, 1), Meeting{}))
+		must(t, b.Allow(id(2), true))
+		must(t, b.BanByOperator(id(2), Forever, ""))
+		must(t, b.Remove(id(3)))
+		time.Sleep(time.Minute)
+		lifted, err := b.UnbanAll()
+		must(t, err)
+		slices.Sort(lifted)
+		if len(slices.Compact(lifted)) != many-2 || slices.Contains(lifted, id(1)) || slices.Contains(lifted, id(many)) {
+			t.Errorf("%d lifted", len(lifted))
+		}
+		for _, when := range []string{"at once", "after a restart"} {
+			if n := b.Stats().Banned; n != 0 || len(b.Bans()) != 0 {
+				t.Errorf("%s: %d are banned", when, n)
+			}
+			if r := get(t, b, 2); !r.Allowed {
+				t.Errorf("%s: %+v", when, r)
+			}
+			if _, ok := b.Get(id(3)); ok {
+				t.Errorf("%s: the removed peer is back", when)
+			}
+			must(t, b.Close())
+			b = openOn(t, store, Config{})
+		}
+		must(t, b.Close())
+		if _, err := b.UnbanAll(); !errors.Is(err, ErrClosed) {
+			t.Errorf("a closed book: %v", err)
+		}
+	})
 }

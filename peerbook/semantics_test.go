@@ -2,10 +2,12 @@ package peerbook
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
@@ -45,6 +47,28 @@ func TestBanSemantics(t *testing.T) {
 		{"unbanned", func(t *testing.T, b *Book) {
 			must(t, b.BanByOperator(id(1), Forever, ""))
 			must(t, b.Unban(id(1)))
+		}, nobody, 0},
+		{"unbanned with all", func(t *testing.T, b *Book) {
+			must(t, b.BanByOperator(id(1), Forever, ""))
+			lifted, err := b.UnbanAll()
+			must(t, err)
+			if !slices.Equal(lifted, []peer.ID{id(1)}) {
+				t.Errorf("lifted %v", lifted)
+			}
+		}, nobody, 0},
+		{"a ban that was decided before all were unbanned", func(t *testing.T, b *Book) {
+			must(t, b.Ban(id(1), time.Hour, ""))
+			decided, _ := b.Banned(id(1))
+			_, err := b.UnbanAll()
+			must(t, err)
+			refused(t, b.BanSince(id(1), time.Hour, "", decided.Generation), ErrUnbanned)
+		}, nobody, 0},
+		{"a ban that was decided between an unban and one of all", func(t *testing.T, b *Book) {
+			must(t, b.Unban(id(1)))
+			decided, _ := b.Banned(id(1))
+			_, err := b.UnbanAll()
+			must(t, err)
+			refused(t, b.BanSince(id(1), time.Hour, "", decided.Generation), ErrUnbanned)
 		}, nobody, 0},
 		{"a ban that was decided before the unban", func(t *testing.T, b *Book) {
 			must(t, b.Ban(id(1), time.Hour, ""))
