@@ -53,6 +53,15 @@ func (n *Node) Unban(_ context.Context, peer string) (Unbanned, error) {
 	return answer, nil
 }
 
+// UnbanAll lets all banned peers in again, whoever banned them.
+func (n *Node) UnbanAll(context.Context) (UnbannedAll, error) {
+	lifted, err := n.Peers.UnbanAll()
+	for _, id := range lifted {
+		n.emit(Event{Kind: EventUnbanned, Peer: keyText(id)})
+	}
+	return UnbannedAll{Lifted: len(lifted)}, err
+}
+
 // ListBans lists the bans that hold, in the order of the public keys.
 func (n *Node) ListBans(context.Context) (BanList, error) {
 	list := BanList{Bans: []Banned{}}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,15 +89,21 @@ func addressOf(n *Node) string { return n.Identity.String() + "::" + n.Host.Addr
 // await waits for an event.
 func await(t *testing.T, events <-chan Event, kind EventKind) Event {
 	t.Helper()
+	return awaitAny(t, events, kind)
+}
+
+// awaitAny waits for an event of one of several kinds.
+func awaitAny(t *testing.T, events <-chan Event, kinds ...EventKind) Event {
+	t.Helper()
 	limit := time.After(patience)
 	for {
 		select {
 		case e := <-events:
-			if e.Kind == kind {
+			if slices.Contains(kinds, e.Kind) {
 				return e
 			}
 		case <-limit:
-			t.Fatalf("no event %q", kind)
+			t.Fatalf("no event %q", kinds)
 		}
 	}
 }

@@ -178,6 +178,34 @@ func (c *Client) Unban(ctx context.Context, peer string) (Unbanned, error) {
 	return call[Unbanned](ctx, c, http.MethodDelete, "/v1/bans", url.Values{"peer": {peer}}, nil)
 }
 
+// UnbanAll lets all banned peers in again, whoever banned them.
+func (c *Client) UnbanAll(ctx context.Context) (UnbannedAll, error) {
+	return call[UnbannedAll](ctx, c, http.MethodDelete, "/v1/bans", url.Values{"all": {"true"}}, nil)
+}
+
+// Allowed lists the peers on the allow list.
+func (c *Client) Allowed(ctx context.Context) (AllowList, error) {
+	return call[AllowList](ctx, c, http.MethodGet, "/v1/allowed", nil, nil)
+}
+
+// Allow puts peers on the allow list, as Node.Allow does; none is an error.
+func (c *Client) Allow(ctx context.Context, peers ...string) (AllowChanges, error) {
+	return changeAllowed(ctx, c, http.MethodPost, peers)
+}
+
+// Disallow takes peers off the allow list; none is an error.
+func (c *Client) Disallow(ctx context.Context, peers ...string) (AllowChanges, error) {
+	return changeAllowed(ctx, c, http.MethodDelete, peers)
+}
+
+func changeAllowed(ctx context.Context, c *Client, method string, peers []string) (AllowChanges, error) {
+	body, err := json.Marshal(peers)
+	if err != nil {
+		return AllowChanges{}, err
+	}
+	return call[AllowChanges](ctx, c, method, "/v1/allowed", nil, bytes.NewReader(body))
+}
+
 // ExportPeers writes the whole peer book to w, as peerbook.Export does.
 func (c *Client) ExportPeers(ctx context.Context, format peerbook.Format, w io.Writer) error {
 	answer, err := request(ctx, c, http.MethodGet, "/v1/book", url.Values{"format": {string(format)}}, nil)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -114,6 +115,10 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/bans                → BanList
 //	POST /v1/bans?peer=P&seconds=N&reason=TEXT → Banned     N = 0: forever
 //	DELETE /v1/bans?peer=P       → Unbanned
+//	DELETE /v1/bans?all=true     → UnbannedAll
+//	GET  /v1/allowed             → AllowList
+//	POST /v1/allowed      body   → AllowChanges   of a JSON array of P, at most 1 MiB: put on the allow list
+//	DELETE /v1/allowed    body   → AllowChanges   of the same: taken off it
 //	GET  /v1/book?format=F       → the whole peer book, F = json or csv
 //	POST /v1/book?format=F  body → Imported       what GET gave
 //
@@ -154,14 +159,26 @@ func controlHandler(n *Node) http.Handler {
 		}
 		return n.Ban(r.Context(), q.Get("peer"), d, q.Get("reason"))
 	})
-	handle(mux, "DELETE /v1/bans", func(r *http.Request) (any, error) {
-		return n.Unban(r.Context(), r.URL.Query().Get("peer"))
-	})
+	handle(mux, "DELETE /v1/bans", func(r *http.Request) (any, error) { return n.liftBans(r.Context(), r.URL.Query()) })
+	handle(mux, "GET /v1/allowed", func(r *http.Request) (any, error) { return n.ListAllowed(r.Context()) })
+	handle(mux, "POST /v1/allowed", func(r *http.Request) (any, error) { return forNames(r, n.Allow) })
+	handle(mux, "DELETE /v1/allowed", func(r *http.Request) (any, error) { return forNames(r, n.Disallow) })
 	mux.HandleFunc("GET /v1/book", n.serveExport)
 	handle(mux, "POST /v1/book", func(r *http.Request) (any, error) {
 		return n.importPeers(peerbook.Format(r.URL.Query().Get("format")), r.Body)
 	})
 	return mux
+}
+
+// liftBans is Unban or, with all=true and no peer, UnbanAll.
+func (n *Node) liftBans(ctx context.Context, q url.Values) (any, error) {
+	switch all := q.Get("all"); {
+	case all == "":
+		return n.Unban(ctx, q.Get("peer"))
+	case all != "true" || q.Has("peer"):
+		return nil, fail(FailUsage, errors.New("node: unban: either a peer, or all=true"))
+	}
+	return n.UnbanAll(ctx)
 }
 
 // banTime reads the length of a ban in seconds; 0, or more than can be counted, is forever.

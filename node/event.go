@@ -17,6 +17,7 @@ const (
 	EventMessage        EventKind = "message"         // Peer, Message, Size
 	EventBanned         EventKind = "banned"          // Peer, Error (the reason), Seconds
 	EventUnbanned       EventKind = "unbanned"        // Peer: our user let it in again
+	EventSpared         EventKind = "spared"          // Peer, Error: for this it would be banned, but it is on the allow list
 	EventStateChanged   EventKind = "state_changed"   // State, Nodes: how well the node is connected
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
 	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -9,6 +10,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
@@ -55,10 +57,14 @@ func (n *Node) onRefusals(counts tari.Refusals) {
 	n.emit(Event{Kind: EventRefusals, Direction: "inbound", Refused: counts})
 }
 
-// onOffence keeps the ban in the book, which refuses the peer's next connections; the host ends those it has.
+// onOffence keeps the ban in the book, which refuses the peer's next connections; the host ends those it has. Who is on the allow
+// list may come back at once.
 func (n *Node) onOffence(id peer.ID, d time.Duration, cause error) {
 	e := Event{Kind: EventBanned, Peer: keyText(id), Seconds: int64(d / time.Second), Error: cause.Error()}
-	if err := n.Peers.Ban(id, d, cause.Error()); err != nil {
+	switch err := n.Peers.Ban(id, d, cause.Error()); {
+	case errors.Is(err, peerbook.ErrAllowed):
+		e.Kind, e.Seconds = EventSpared, 0
+	case err != nil:
 		e.Error += "; not kept: " + err.Error()
 	}
 	n.emit(e)

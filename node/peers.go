@@ -101,6 +101,7 @@ func (n *Node) peerDetail(r peerbook.Record) PeerDetail {
 		PeerID:   r.PeerID().String(),
 		Network:  r.Network,
 		Seed:     r.Seed,
+		Allowed:  r.Allowed,
 		Added:    moment(r.AddedAt),
 		Dials:    []AddressInfo{},
 	}

@@ -132,7 +132,7 @@ func (n *Node) GetPeer(_ context.Context, text string) (PeerDetail, error) {
 	return n.peerDetail(r), nil
 }
 
-// RemovePeer forgets a peer, but not its ban. A connection stays, and brings the peer back when it is made anew.
+// RemovePeer forgets a peer, its place on the allow list too, but not its ban. A connection stays, and brings the peer back when it is made anew.
 func (n *Node) RemovePeer(_ context.Context, text string) (Removed, error) {
 	p, err := n.resolve(text)
 	if err != nil {

@@ -78,6 +78,7 @@ type PeerDetail struct {
 	PeerID  string        `json:"peer_id"` // go-libp2p's form of the public key
 	Network string        `json:"network"` // where we met last
 	Seed    bool          `json:"seed"`
+	Allowed bool          `json:"allowed"` // on the allow list
 	Added   *time.Time    `json:"added"`
 	Claim   *ClaimInfo    `json:"claim"`        // the newest signed one, or null
 	Dials   []AddressInfo `json:"address_info"` // the addresses, as dialing them went
@@ -130,9 +131,39 @@ type Unbanned struct {
 	WasBanned bool   `json:"was_banned"`
 }
 
+// UnbannedAll is how many bans held when all were lifted.
+type UnbannedAll struct {
+	Lifted int `json:"lifted"`
+}
+
 // BanList is all bans that hold.
 type BanList struct {
 	Bans []Banned `json:"bans"`
+}
+
+// AllowedPeer is a peer, whether it is on the allow list, and its ban: of one that is on it, a person's.
+type AllowedPeer struct {
+	PublicKey string   `json:"public_key"`
+	NodeID    string   `json:"node_id"`
+	Allowed   bool     `json:"allowed"`
+	Banned    *BanInfo `json:"banned"`
+}
+
+// AllowList is the allow list.
+type AllowList struct {
+	Peers []AllowedPeer `json:"peers"`
+}
+
+// AllowChange is a peer that was put on the allow list or taken off it, and how it was before.
+type AllowChange struct {
+	AllowedPeer
+	WasAllowed bool `json:"was_allowed"`
+	WasBanned  bool `json:"was_banned"` // if it is not now, the ban was lifted
+}
+
+// AllowChanges is what Allow or Disallow has done.
+type AllowChanges struct {
+	Peers []AllowChange `json:"peers"`
 }
 
 // Dialed is a connection that was asked for.

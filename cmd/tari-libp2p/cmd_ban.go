@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,12 +42,26 @@ func (a *app) banCommand() *cobra.Command {
 }
 
 func (a *app) unbanCommand() *cobra.Command {
+	all := false
 	unban := &cobra.Command{
-		Use:   "unban PEER",
-		Short: "Let a banned peer in again",
-		Long:  "Let a banned peer in again.\n" + peerHelp,
-		Args:  cobra.ExactArgs(1),
+		Use:   "unban PEER|--all",
+		Short: "Let a banned peer in again, or all of them",
+		Long:  "Let a banned peer in again, or with --all every one, whether you banned it or the node did.\n" + peerHelp,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) == 0 {
+				return nil
+			}
+			if all {
+				return errors.New("either a peer or --all")
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all {
+				return ask(cmd.Context(), a, node.Open, (*node.Client).UnbanAll, func(u node.UnbannedAll) {
+					a.out.printf("bans lifted: %d\n", u.Lifted)
+				})
+			}
 			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).Unban, func(u node.Unbanned) {
 				if u.WasBanned {
 					a.out.printf("%s  not banned any more\n", u.PublicKey)
@@ -57,6 +72,7 @@ func (a *app) unbanCommand() *cobra.Command {
 		},
 	}
 	a.options.folderFlags(unban)
+	unban.Flags().BoolVar(&all, "all", false, "lift every ban")
 	return unban
 }
 

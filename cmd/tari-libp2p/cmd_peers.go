@@ -40,7 +40,8 @@ func (a *app) peersCommand() *cobra.Command {
 	}
 	a.options.folderFlags(list)
 	a.options.folderFlags(add)
-	peers.AddCommand(list, add, a.peersGetCommand(), a.peersRmCommand(), a.peersBannedCommand(), a.peersExportCommand(), a.peersImportCommand())
+	peers.AddCommand(list, add, a.peersGetCommand(), a.peersRmCommand(), a.peersBannedCommand(),
+		a.peersAllowCommand(), a.peersDisallowCommand(), a.peersAllowedCommand(), a.peersExportCommand(), a.peersImportCommand())
 	return peers
 }
 
@@ -62,7 +63,7 @@ func (a *app) peersRmCommand() *cobra.Command {
 	rm := &cobra.Command{
 		Use:   "rm PEER",
 		Short: "Forget a peer, but not its ban",
-		Long:  "Forget a peer, but not its ban. A peer that is connected comes back with its next connection.\n" + peerHelp,
+		Long:  "Forget a peer, but not its ban; it is on the allow list no longer. A peer that is connected comes back with its next connection.\n" + peerHelp,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return askAbout(cmd.Context(), a, node.Open, args[0], (*node.Client).RemovePeer, func(r node.Removed) {
@@ -132,6 +133,9 @@ func (a *app) printDetail(p node.PeerDetail) {
 	}
 	if p.Seed {
 		a.out.printf("    seed       yes\n")
+	}
+	if p.Allowed {
+		a.out.printf("    allowed    yes\n")
 	}
 	if p.Added != nil {
 		a.out.printf("    added      %s\n", timeText(p.Added))

@@ -145,6 +145,8 @@ func eventText(e node.Event) string {
 		return fmt.Sprintf("%s banned       %s %s: %s\n", at, e.Peer, banText(e.Seconds), quote(e.Error))
 	case node.EventUnbanned:
 		return fmt.Sprintf("%s unbanned     %s\n", at, e.Peer)
+	case node.EventSpared:
+		return fmt.Sprintf("%s spared       %s, which is on the allow list: %s\n", at, e.Peer, quote(e.Error))
 	case node.EventStateChanged:
 		return fmt.Sprintf("%s %-12s connected to %s\n", at, e.State, count(*e.Nodes, "node"))
 	case node.EventDialFailed:

@@ -66,6 +66,50 @@ func TestBans(t *testing.T) {
 	})
 }
 
+// The allow list, by command: what it says, and what it does to bans.
+func TestAllowList(t *testing.T) {
+	eachWay(t, func(t *testing.T, at ...string) {
+		with := func(args ...string) []string { return append(args, at...) }
+		other := strings.Repeat("0", 63) + "1"
+		says(t, exitOK, "nobody is on the allow list\n", with("peers", "allowed")...)
+		says(t, exitNotFound, "no known peer", with("peers", "allow", friendNodeID)...)
+		says(t, exitUsage, "public key", with("peers", "allow", key(friend), other)...) // no point of the curve
+		says(t, exitUsage, "peers allow PEER…", with("peers", "allow")...)
+		says(t, exitOK, "nobody is on the allow list\n", with("peers", "allowed")...)
+
+		says(t, exitOK, "", with("ban", friend)...)
+		r := says(t, exitOK, key(friend)+"  on the allow list\n    node id    "+friendNodeID+"\n    ban        banned until ", with("peers", "allow", friend)...)
+		if !strings.HasSuffix(r.out, `: "by hand"; "tari-libp2p unban" lifts it`+"\n") {
+			t.Errorf("%q", r.out)
+		}
+		says(t, exitOK, key(friend)+"  was on the allow list\n", with("peers", "allow", "704e")...)
+		says(t, exitOK, `"by hand"`, with("peers", "allowed")...)
+		says(t, exitOK, "    allowed    yes\n", with("peers", "get", "704e")...)
+		o := command(t, with("peers", "allowed", "--json")...).object(t)
+		list, _ := o["peers"].([]any)
+		if len(list) != 1 {
+			t.Fatalf("%v", o)
+		}
+		if p := list[0].(map[string]any); p["public_key"] != key(friend) || p["node_id"] != friendNodeID || p["allowed"] != true || p["banned"] == nil || len(p) != 4 {
+			t.Errorf("%v", p)
+		}
+
+		says(t, exitUsage, "either a peer or --all", with("unban", "--all", "704e")...)
+		says(t, exitUsage, "unban PEER|--all", with("unban")...)
+		says(t, exitOK, "bans lifted: 1\n", with("unban", "--all")...)
+		if o := command(t, with("unban", "--all", "--json")...).object(t); o["lifted"] != 0.0 {
+			t.Errorf("%v", o)
+		}
+		if o := command(t, with("peers", "disallow", "704e", "--json")...).object(t); len(o["peers"].([]any)) != 1 {
+			t.Errorf("%v", o)
+		} else if p := o["peers"].([]any)[0].(map[string]any); p["allowed"] != false || p["was_allowed"] != true || p["was_banned"] != false || p["banned"] != nil {
+			t.Errorf("%v", p)
+		}
+		says(t, exitOK, key(friend)+"  was not on the allow list\n    node id    "+friendNodeID+"\n", with("peers", "disallow", "704e")...)
+		says(t, exitOK, "nobody is on the allow list\n", with("peers", "allowed")...)
+	})
+}
+
 // A ban on a running node ends the peer's connection; the node says so.
 func TestBanHangsUp(t *testing.T) {
 	dir := t.TempDir()
@@ -113,7 +157,7 @@ func TestPeersGetAndRm(t *testing.T) {
 			}
 		}
 		o := command(t, with("peers", "get", friend, "--json")...).object(t)
-		for field, want := range map[string]any{"public_key": key(friend), "node_id": friendNodeID, "seed": false, "claim": nil, "last_seen": nil, "banned": nil, "network": ""} {
+		for field, want := range map[string]any{"public_key": key(friend), "node_id": friendNodeID, "seed": false, "allowed": false, "claim": nil, "last_seen": nil, "banned": nil, "network": ""} {
 			if got, ok := o[field]; !ok || got != want {
 				t.Errorf("%s is %v, want %v", field, got, want)
 			}
