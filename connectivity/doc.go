@@ -4,7 +4,7 @@
 // Start a Manager with the Parts it works with: how to dial, where to find
 // peers, which connections there are. Tell it with Changed that a connection
 // came or went and with LinkChanged what happened to the machine's network; Hold
-// the peers that must stay connected; read Events; Close it.
+// the peers that must stay connected; read Events, or WaitOnline; Close it.
 //
 // It holds some peers always and others as a pool: peers that it dials by
 // itself, spread over the networks they are in, so that nobody who has many

@@ -24,6 +24,7 @@ type Manager struct {
 	events chan Event
 	asked  asked
 	shared atomic.Pointer[Status]
+	online gate // open while the state is Online
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc

@@ -83,6 +83,7 @@ func (m *Manager) tell(now time.Time) {
 	before := m.state
 	m.state = s
 	m.shared.Store(&s)
+	m.online.set(s.State == Online)
 	if s.State == Online && before.State != Online {
 		m.memory.forgive() // what failed while nothing worked says nothing
 	}

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,9 @@ func TestKeepsConnected(t *testing.T) {
 		}
 		return connected[configured.Identity.String()] && connected[known.Identity.String()] && online
 	})
+	if err := us.Connectivity.WaitOnline(testContext(t)); err != nil {
+		t.Error(err)
+	}
 	s, err := us.Status()
 	if err != nil || s.Connectivity == nil || s.Connectivity.State != "online" || s.Connectivity.Nodes < 1 || s.Connectivity.Nodes > 2 {
 		t.Fatalf("status %+v, %v", s.Connectivity, err)
@@ -59,10 +64,18 @@ func TestKeepsConnected(t *testing.T) {
 		t.Error(err)
 	}
 	waitUntil(t, events, func(e Event) bool { return e.Kind == EventStateChanged && e.State == "offline" && *e.Nodes == 0 })
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := us.Connectivity.WaitOnline(over); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "offline") {
+		t.Errorf("offline, and no time: %v", err)
+	}
 	waitUntil(t, events, func(e Event) bool {
 		return e.Kind == EventDialFailed && e.Peer == configured.Identity.String() && e.Error != ""
 	})
 	listeningNode(t, Config{DataDir: dir, Listen: again.Addrs})
+	if err := us.Connectivity.WaitOnline(testContext(t)); err != nil {
+		t.Error(err)
+	}
 	waitUntil(t, events, func(e Event) bool { return e.Kind == EventStateChanged && e.State == "online" })
 }
 

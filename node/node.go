@@ -52,7 +52,7 @@ type Node struct {
 	Messages *messagingproto.Service
 	Identity *Identity
 
-	Connectivity *connectivity.Manager // nil in an open folder and on an Errand
+	Connectivity *connectivity.Manager // its WaitOnline comes after Start; nil before Start, in an open folder and on an Errand
 
 	config   Config
 	started  time.Time
