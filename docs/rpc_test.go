@@ -18,8 +18,8 @@ import (
 
 // The service t/chain/1. Both sides have these values, and no code is generated but the messages.
 var (
-	Height  = rpc.Unary[*emptypb.Empty, *wrapperspb.UInt64Value]{Number: 1}
-	Headers = rpc.Streaming[*wrapperspb.UInt64Value, *wrapperspb.BytesValue]{Number: 2}
+	Height  = rpc.Unary[*emptypb.Empty, *wrapperspb.UInt64Value]{Number: 1, Repeatable: true}
+	Headers = rpc.Streaming[*wrapperspb.UInt64Value, *wrapperspb.BytesValue]{Number: 2, Repeatable: true}
 )
 
 type chain struct{ headers [][]byte }

@@ -164,6 +164,9 @@ func (c *Client) end(why error) bool {
 // session makes a client a Caller.
 func (c *Client) session(context.Context) (*Client, func(), error) { return c, func() {}, nil }
 
+// again is false: there is no other session.
+func (c *Client) again(int, error) bool { return false }
+
 // Ping asks the server for a sign of life and returns how long it took. A
 // server that answers with anything else has broken the session. Peers of Era
 // Seed know no ping: to them it fails and sends nothing.

@@ -14,13 +14,18 @@ import (
 type Unary[Req, Resp proto.Message] struct {
 	Number uint32 // of the method in its service
 	Budget Budget
+	// Repeatable says that calling it twice does no more than calling it once, as
+	// with all that only reads. A Pool then makes a call again on another session
+	// when one ends before the answer; without it the caller has to decide.
+	Repeatable bool
 }
 
 // Streaming is a method that answers with any number of items; otherwise as
 // Unary.
 type Streaming[Req, Resp proto.Message] struct {
-	Number uint32
-	Budget Budget
+	Number     uint32
+	Budget     Budget
+	Repeatable bool // before the first item
 }
 
 // Budget bounds what a message may make its reader allocate: messages inside of
@@ -99,6 +104,9 @@ func newMessage[M proto.Message]() M {
 // Caller is where a call finds its session: a Client, or a Pool of them.
 type Caller interface {
 	session(ctx context.Context) (c *Client, release func(), err error)
+	// again says whether a call that failed so often, the last time with err, may
+	// be made once more.
+	again(failed int, err error) bool
 }
 
 // Call calls the method and returns the answer. ctx bounds it; when it ends
@@ -109,6 +117,14 @@ type Caller interface {
 // answer at all, ProtocolError and MalformedResponse when the answer is no
 // good); a *SessionError or a *RejectedError, when there is no session; ctx's.
 func (m Unary[Req, Resp]) Call(ctx context.Context, via Caller, req Req) (resp Resp, err error) {
+	for failed := 1; ; failed++ {
+		if resp, err = m.once(ctx, via, req); err == nil || !m.Repeatable || !via.again(failed, err) {
+			return resp, err
+		}
+	}
+}
+
+func (m Unary[Req, Resp]) once(ctx context.Context, via Caller, req Req) (resp Resp, err error) {
 	c, release, err := via.session(ctx)
 	if err != nil {
 		return resp, err
@@ -131,15 +147,27 @@ func (m Unary[Req, Resp]) Call(ctx context.Context, via Caller, req Req) (resp R
 // off tells the server to stop. An error, as in Unary.Call, is the last item.
 func (m Streaming[Req, Resp]) Call(ctx context.Context, via Caller, req Req) iter.Seq2[Resp, error] {
 	return func(yield func(Resp, error) bool) {
-		if err := m.items(ctx, via, req, yield); err != nil {
-			var none Resp
-			yield(none, err)
+		items := 0
+		counted := func(item Resp) bool {
+			items++
+			return yield(item, nil)
+		}
+		for failed := 1; ; failed++ {
+			err := m.once(ctx, via, req, counted)
+			if err != nil && items == 0 && m.Repeatable && via.again(failed, err) {
+				continue
+			}
+			if err != nil {
+				var none Resp
+				yield(none, err)
+			}
+			return
 		}
 	}
 }
 
-// items yields until the end, until yield has enough, or until an error.
-func (m Streaming[Req, Resp]) items(ctx context.Context, via Caller, req Req, yield func(Resp, error) bool) error {
+// once yields until the end, until yield has enough, or until an error.
+func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, yield func(Resp) bool) error {
 	c, release, err := via.session(ctx)
 	if err != nil {
 		return err
@@ -159,7 +187,7 @@ func (m Streaming[Req, Resp]) items(ctx context.Context, via Caller, req Req, yi
 		if err != nil {
 			return err
 		}
-		if !yield(item, nil) {
+		if !yield(item) {
 			return nil
 		}
 	}

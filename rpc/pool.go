@@ -117,11 +117,24 @@ func (p *Pool) session(ctx context.Context) (*Client, func(), error) {
 	case errors.As(err, &rejected) && (rejected.Reason == RejectServerFull || rejected.Reason == RejectClientFull):
 		p.full = time.Now().Add(noRetryWhenFull)
 		p.prune()
-		if best := p.leastUsed(); best != nil {
+		best := p.leastUsed()
+		for best == nil && p.opening > 0 && p.waitForOpening(ctx) == nil {
+			best = p.leastUsed()
+		}
+		if best != nil && !p.closed {
 			return p.lease(best)
 		}
 	}
 	return nil, nil, err
+}
+
+// again is true when the session ended, as often as there may be sessions: all
+// of them may have ended unseen.
+func (p *Pool) again(failed int, err error) bool {
+	_, ended := errors.AsType[*SessionError](err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return ended && failed <= p.cfg.MaxSessions && !p.closed
 }
 
 // waitForOpening waits, without mu, until one of those that open a session is

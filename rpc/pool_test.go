@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func (h *harness) pool(cfg PoolConfig) *Pool {
@@ -120,6 +123,78 @@ func TestPoolPrunes(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		works(t, p)
+		if n := p.Sessions(); n != 1 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}
+
+// What may be called twice is called again, on another session, unless there was
+// an answer already.
+func TestPoolCallsAgain(t *testing.T) {
+	bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
+		again, items := echo, stall
+		again.Repeatable, items.Repeatable = true, true
+		p := h.pool(PoolConfig{})
+		for round := range 4 {
+			release := waiting(p, round)
+			works(t, p)
+			release()
+			h.server.ClosePeer("alice")
+			synctest.Wait()
+			if round%2 == 0 {
+				if _, err := again.Call(context.Background(), p, nil); err != nil {
+					t.Errorf("round %d: %v", round, err)
+				}
+				continue
+			}
+			got, end := 0, error(nil)
+			for _, err := range items.Call(context.Background(), p, wrapperspb.UInt64(5)) {
+				if end = err; err != nil {
+					continue
+				}
+				if got++; got == 5 {
+					h.server.ClosePeer("alice")
+				}
+			}
+			if got != 5 || !is[*SessionError](end) {
+				t.Errorf("round %d: %d items, then %v", round, got, end)
+			}
+		}
+		c := h.connect("alice", ClientConfig{})
+		h.server.ClosePeer("alice")
+		synctest.Wait()
+		if _, err := again.Call(context.Background(), c, nil); !is[*SessionError](err) {
+			t.Errorf("a single session: %v", err)
+		}
+		p.Close()
+		if _, err := again.Call(context.Background(), p, nil); !errors.Is(err, errClosed) {
+			t.Errorf("a closed pool: %v", err)
+		}
+
+		// A server that ends each session is not asked for ever.
+		sessions := 0
+		h.host.SetStreamHandler("t/ends/1", func(s network.Stream) {
+			sessions++
+			s.Write(appendFrame(nil, helloReply{}))
+			s.CloseWrite()
+		})
+		ends := NewPool(h.host, "alice", "t/ends/1", PoolConfig{})
+		if _, err := again.Call(context.Background(), ends, nil); !is[*SessionError](err) || sessions != 5 {
+			t.Errorf("after %d sessions: %v", sessions, err)
+		}
+	})
+}
+
+// A refusal while another call opens the first session is not an error either.
+func TestPoolRushAtFullServer(t *testing.T) {
+	bubble(t, ServerConfig{MaxSessions: 1, KeepOldest: true}, func(t *testing.T, h *harness) {
+		p := h.pool(PoolConfig{MaxSessions: 4})
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() { works(t, p) })
+		}
+		all.Wait()
 		if n := p.Sessions(); n != 1 {
 			t.Errorf("%d sessions", n)
 		}

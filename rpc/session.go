@@ -60,7 +60,7 @@ type call struct {
 }
 
 func newSession(s *Server, p peer.ID, methods map[uint32]Method, stream network.Stream) *session {
-	x := &session{server: s, peer: p, methods: methods, stream: stream, calls: make(chan *call)}
+	x := &session{server: s, peer: p, methods: methods, stream: stream, calls: make(chan *call, 1)}
 	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
 	x.frames = frames{r: stream, limit: maxHandshake}
 	return x
@@ -206,8 +206,9 @@ func (x *session) read() {
 			return
 		}
 		if c.Flags&flagFIN != 0 {
-			if running != nil {
+			if running != nil && running.ID == c.ID && running.Flags == 0 {
 				running.cancel(errCancelled)
+				_ = x.stream.SetWriteDeadline(time.Now().Add(refusalTime)) // it may be in the middle of a frame
 			}
 			continue
 		}
@@ -292,6 +293,8 @@ func (x *session) run() error {
 func (x *session) answer(c *call) (served bool, err error) {
 	method, known := x.methods[c.Method]
 	switch {
+	case context.Cause(c.ctx) == errCancelled: // before its turn
+		return false, nil
 	case c.oversized > 0:
 		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.server.rules.request)
 	case c.Flags&flagACK != 0:

@@ -330,6 +330,52 @@ func TestVanish(t *testing.T) {
 	})
 }
 
+// A client that cancels and reads nothing more has some seconds for the frame
+// that is on its way; one that goes has none, also with a call behind.
+func TestCancelsAndDoesNotRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		then func(*raw)
+		took time.Duration
+	}{
+		"stays":           {func(*raw) {}, refusalTime},
+		"stays, and asks": {func(r *raw) { r.send(request{ID: 2, Method: echo.Number, Deadline: 9}) }, refusalTime},
+		"goes":            {func(r *raw) { r.CloseWrite() }, 0},
+		"asks, and goes":  {func(r *raw) { r.send(request{ID: 2, Method: echo.Number, Deadline: 9}); r.CloseWrite() }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
+				r := h.shaken("alice")
+				r.send(request{ID: 1, Method: count.Number, Deadline: 600})
+				synctest.Wait()
+				r.send(request{ID: 1, Method: count.Number, Flags: flagFIN, Deadline: 600})
+				c.then(r)
+				started := time.Now()
+				for synctest.Wait(); h.server.Sessions() != 0; synctest.Wait() {
+					time.Sleep(second)
+				}
+				if took := time.Since(started); took != c.took {
+					t.Errorf("its place was free after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// A call that is cancelled before its turn is not made.
+func TestCancelledInLine(t *testing.T) {
+	bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
+		r := h.shaken("alice")
+		r.send(request{ID: 1, Method: wait.Number, Deadline: 3}, request{ID: 2, Method: wait.Number, Deadline: 3}, request{ID: 2, Flags: flagFIN})
+		if a := r.receive(); a.ID != 1 || a.Status != Timeout {
+			t.Errorf("got %+v", a)
+		}
+		r.ask(3)
+		if h.calls != 2 {
+			t.Errorf("%d calls", h.calls)
+		}
+	})
+}
+
 // A client that does not read holds its place for the deadline, and no longer.
 func TestClientDoesNotRead(t *testing.T) {
 	bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
