@@ -60,7 +60,7 @@ func (b *Book) makeRoom(newcomer tarikey.PublicKey) {
 		return
 	}
 	now := time.Now()
-	var candidates []*Record
+	candidates := make([]*Record, 0, len(b.peers))
 	for key, r := range b.peers {
 		if key != newcomer && !b.safe(r, now) {
 			candidates = append(candidates, r)
