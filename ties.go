@@ -1,6 +1,7 @@
 package tari
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"slices"
@@ -19,12 +20,16 @@ import (
 // tieLinger is how long a connection that lost a tie still serves its streams, as tari_comms 0.8 has it.
 const tieLinger = 2 * time.Second
 
+// oneDial is within what time connections in the same direction can be from one dial, as either side sees it.
+const oneDial = 5 * time.Second
+
 // ties makes the decisions about two connections one after the other.
 type ties struct{ mu sync.Mutex }
 
 // breakTie leaves one connection to a peer when both dialed each other at the same time. Both sides see the same two connections
 // and keep the one that the lower node id dialed. Of two in the same direction the newer stays: the peer gave up the older. So it does
-// if the older is past its Session.StaleAfter.
+// if the older is past its Session.StaleAfter. But a dial can reach a peer at two addresses at nearly the same time, and the two sides
+// see these connections in different orders: the one with the higher Session.Binding stays.
 //
 // The loser takes no new streams of ours at once (Conn.IsClosed says so), unless the winner ends before it. After tieLinger, when what
 // was under way has had its time, it is closed, which sends what was written before.
@@ -45,12 +50,14 @@ func (h *Host) breakTie(newer network.Conn) {
 
 func (h *Host) keepsOlder(older, newer network.Conn) bool {
 	dir := older.Stat().Direction
-	if dir == newer.Stat().Direction {
-		return false
-	}
-	var session *dialect.Session
 	age := newer.Stat().Opened.Sub(older.Stat().Opened)
-	if older.As(&session) && session.StaleAfter > 0 && age >= session.StaleAfter {
+	var session *dialect.Session
+	known := older.As(&session)
+	if dir == newer.Stat().Direction {
+		var other *dialect.Session
+		return known && newer.As(&other) && age < oneDial && bytes.Compare(session.Binding, other.Binding) < 0
+	}
+	if known && session.StaleAfter > 0 && age >= session.StaleAfter {
 		return false
 	}
 	remote, err := tarikey.PublicKeyFromPeerID(older.RemotePeer())

@@ -155,7 +155,7 @@ func TestOfTwoInTheSameDirectionTheNewerStays(t *testing.T) {
 				connect(t, a, b)
 				synctest.Wait()
 				older := b.Network().ConnsToPeer(a.ID())[0]
-				time.Sleep(time.Second)
+				time.Sleep(oneDial)
 				addr := b.Addrs()[0]
 				again, err := a.swarm.TransportForDialing(addr).Dial(context.Background(), addr, b.ID())
 				if err != nil {
@@ -169,6 +169,38 @@ func TestOfTwoInTheSameDirectionTheNewerStays(t *testing.T) {
 				}
 				again.Close()
 			})
+		}
+	})
+}
+
+// One dial may reach a peer at two addresses, and the sides may see the two connections in different orders: which one stays does not
+// depend on it.
+func TestOfTwoFromOneDialBothSidesKeepTheSame(t *testing.T) {
+	inEachDialect(t, func(t *testing.T, n dialect.Network) {
+		a, b := startHost(t, Config{Network: n}), startHost(t, Config{Network: n})
+		addr := b.Addrs()[0]
+		bindings := map[string]bool{}
+		for range 2 {
+			c, err := a.swarm.TransportForDialing(addr).Dial(testContext(t), addr, b.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var session *dialect.Session
+			c.As(&session)
+			bindings[string(session.Binding)] = true
+		}
+		eventually(t, "both connections", func() bool { return len(b.Network().ConnsToPeer(a.ID())) == 2 })
+		both := b.Network().ConnsToPeer(a.ID())
+		if b.keepsOlder(both[0], both[1]) == b.keepsOlder(both[1], both[0]) {
+			t.Error("which one stays depends on which came first")
+		}
+		for _, c := range both {
+			var session *dialect.Session
+			c.As(&session)
+			if !bindings[string(session.Binding)] || len(bindings) != 2 {
+				t.Error("the sides do not know the connections by the same bindings")
+			}
 		}
 	})
 }

@@ -47,6 +47,7 @@ type Session struct {
 	Claim   *identityproto.Claim
 	Dialect Dialect
 	Stages  []StageTime // in the order they ran
+	Binding []byte      // the hash of the Noise handshake: both sides know one connection from another by it
 
 	// StaleAfter is the age from which peers of this dialect give a connection up for any newer one, whoever dialed; 0: never.
 	StaleAfter time.Duration

@@ -58,7 +58,7 @@ func (s *steps) noise(params noise.Params) {
 		if err != nil {
 			return err
 		}
-		s.session.Remote = s.conn.RemoteKey()
+		s.session.Remote, s.session.Binding = s.conn.RemoteKey(), s.conn.Binding()
 		if !s.us.Expect.IsZero() && s.session.Remote != s.us.Expect {
 			return &KeyMismatchError{Expected: s.us.Expect, Got: s.session.Remote}
 		}

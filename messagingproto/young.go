@@ -17,7 +17,7 @@ import (
 //
 // So what is written to a young connection is kept for a moment. It is sent
 // again if the peer resets the stream in that time, or if the peer ends the
-// connection and one that was dialed from the other side stands beside it. The
+// connection and another stands beside it, or comes from the other side. The
 // peer may get some of it twice.
 const (
 	tieWindow  = time.Second // how long a connection is young
@@ -187,12 +187,15 @@ func (s *Service) connected(_ network.Network, c network.Conn) {
 }
 
 // sendAgain queues what was written to streams that the peer reset, and to
-// connections that it ended if one that was dialed from the other side is there.
+// connections that it ended if one that was dialed from the other side is there,
+// or one from the same side stood beside it: a peer that dials two addresses at
+// once gives one connection up when it has the other.
 func (s *Service) sendAgain(p peer.ID) {
 	conns := s.host.Network().ConnsToPeer(p)
-	crossed := func(c network.Conn) bool {
+	tied := func(c network.Conn, ended time.Time) bool {
 		return slices.ContainsFunc(conns, func(other network.Conn) bool {
-			return other.Stat().Direction != c.Stat().Direction && !other.IsClosed()
+			crossed := other.Stat().Direction != c.Stat().Direction
+			return other != c && !other.IsClosed() && (crossed || !other.Stat().Opened.After(ended))
 		})
 	}
 	var again []*batch
@@ -200,7 +203,7 @@ func (s *Service) sendAgain(p peer.ID) {
 	if y := s.young[p]; y != nil && !s.closed {
 		for _, k := range y.parts {
 			due := !k.lost.IsZero() && time.Since(k.lost) < tieWindow
-			if due && (k.reset || crossed(k.stream.Conn())) {
+			if due && (k.reset || tied(k.stream.Conn(), k.lost)) {
 				again = append(again, k.batches...)
 				k.batches, k.bytes = nil, 0
 			}

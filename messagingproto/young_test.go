@@ -10,8 +10,8 @@ import (
 )
 
 // TestLostTie ends the connection after messages were written to it. They are
-// sent again if it was young, the peer ended it, and one that was dialed from the
-// other side is there or comes within a moment; else not.
+// sent again if it was young, the peer ended it, and another is there, or comes
+// within a moment from the other side; else not.
 func TestLostTie(t *testing.T) {
 	const in, out = network.DirInbound, network.DirOutbound
 	for name, c := range map[string]struct {
@@ -29,7 +29,8 @@ func TestLostTie(t *testing.T) {
 		"ours came before":        {before: true, dir: in, other: out, again: true},
 		"ours comes after":        {after: time.Millisecond, dir: in, other: out, again: true},
 		"an old connection":       {age: 2 * tieWindow, before: true, dir: out, other: in},
-		"both dialed by the peer": {before: true, dir: in, other: in},
+		"both dialed by the peer": {before: true, dir: in, other: in, again: true},
+		"the peer dials again":    {after: time.Millisecond, dir: in, other: in},
 		"both dialed by us":       {after: time.Millisecond, dir: out, other: out},
 		"we ended it":             {before: true, dir: out, other: in, byUs: true},
 		"we ended it, it dials":   {after: time.Millisecond, dir: out, other: in, byUs: true},

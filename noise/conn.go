@@ -27,6 +27,9 @@ func newConn(c net.Conn) *Conn { return &Conn{inner: c, rx: receiver{buf: make([
 // RemoteKey returns the key that the peer proved to hold.
 func (c *Conn) RemoteKey() tarikey.PublicKey { return c.remote }
 
+// Binding is the hash of the handshake: the same on both sides, and of no other connection.
+func (c *Conn) Binding() []byte { return c.binding }
+
 // Read returns what is decrypted already, and waits only if that is nothing. It reads ahead of what it returns.
 func (c *Conn) Read(p []byte) (int, error) { return c.rx.read(c.inner, p) }
 
