@@ -2,7 +2,6 @@ package peerbook_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,7 +17,7 @@ import (
 
 // Whatever the book has acknowledged is there after a sudden death.
 func TestKill(t *testing.T) {
-	loops, lines, dir := 50, 60, memoryDir(t)
+	loops, lines, dir := 50, 60, peerbook.InMemory(t)
 	if long() {
 		loops, lines, dir = 1000, 400, t.TempDir()
 	}
@@ -41,21 +40,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// memoryDir is a folder that no disk slows down, where the system has one. What
-// a process has written outlives it there too.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "peerbook")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // The same finds out a store that loses what it says it has written.
 func TestKillSeesLoss(t *testing.T) {
-	report, err := booktest.Kill(t.Context(), booktest.Killing{Engine: "forgetful", Dir: memoryDir(t), Loops: 5, Lines: 100, Seed: 1})
+	report, err := booktest.Kill(t.Context(), booktest.Killing{Engine: "forgetful", Dir: peerbook.InMemory(t), Loops: 5, Lines: 100, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // One suite on each engine; pebble has it in its own module.
 func TestLive(t *testing.T) {
 	memory := dssync.MutexWrap(ds.NewMapDatastore())
-	dir := memoryDir(t)
+	dir := peerbook.InMemory(t)
 	nothing := func() error { return nil }
 	for name, open := range map[string]func() (*peerbook.Book, func() error, error){
 		"memory": func() (*peerbook.Book, func() error, error) {

@@ -17,7 +17,7 @@ import (
 // A process that is stopped while it writes keeps the book to itself, goes on
 // where it was, and nothing that it acknowledged is lost.
 func TestStop(t *testing.T) {
-	loops, dir := 3, memoryDir(t)
+	loops, dir := 3, peerbook.InMemory(t)
 	if long() {
 		loops, dir = 100, t.TempDir()
 	}
