@@ -280,7 +280,7 @@ func bulkFar(p *pair, o options) (f figure, err error) {
 // firstEcho is how many round trips pass from the dial to a first byte that came back. TCP's own are the relay's and take no time.
 func firstEcho(p *pair, _ options) (f figure, err error) {
 	err = p.afar(func(client *process, to string) error {
-		a, err := client.do(command{Cmd: "connect", To: to, N: 1})
+		a, err := client.do(command{Cmd: "first", To: to})
 		f.Value = a.Seconds / far.Seconds()
 		return err
 	})

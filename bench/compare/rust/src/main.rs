@@ -88,7 +88,7 @@ async fn start(network: u8) -> Result<Bench, AnyError> {
         .with_peer_storage(database)
         .with_listener_address("/ip4/127.0.0.1/tcp/0".parse::<Multiaddr>()?)
         .with_network_byte(network)
-        .with_user_agent("bench")
+        .with_user_agent(&"bench")
         .with_max_dial_attempts(1)
         .with_proactive_dialing_enabled(false)
         .allow_test_addresses()
@@ -180,6 +180,7 @@ async fn run() -> Result<(), AnyError> {
             "messages" => messages(&bench, &command).await,
             "bulk" => bulk(&bench, &command).await,
             "rtt" => rtt(&bench, &command).await,
+            "first" => first(&bench, &command).await,
             "connect" => {
                 let parallel = number(&command, "parallel").max(1) as usize;
                 while more.len() + 1 < parallel {
@@ -302,6 +303,18 @@ async fn rtt(bench: &Bench, command: &Value) -> Result<Value, AnyError> {
     let seconds: f64 = all.iter().sum();
     all.sort_by(f64::total_cmp);
     Ok(json!({"ok": true, "seconds": seconds, "p50": all[all.len() / 2], "p99": all[all.len() * 99 / 100]}))
+}
+
+/// How long it takes from a dial until a byte is back.
+async fn first(bench: &Bench, command: &Value) -> Result<Value, AnyError> {
+    let began = Instant::now();
+    let mut stream = open(bench, command, ECHO).await?;
+    stream.write_all(&[7]).await?;
+    stream.flush().await?;
+    stream.read_u8().await?;
+    let seconds = began.elapsed().as_secs_f64();
+    stream.shutdown().await?;
+    Ok(json!({"ok": true, "seconds": seconds}))
 }
 
 /// Connects n times in all, each dialer after the end of its connection before.
