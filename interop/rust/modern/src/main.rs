@@ -15,7 +15,11 @@
 //!   connections                           who is connected
 //!   disconnect node_id
 //!   unban      node_id
+//!   rpc, rpc_sessions, rpc_served         see rpc.rs
 //!   quit
+//!
+//! --rpc-sessions, --rpc-peer-sessions and --rpc-cull set the limits of its RPC
+//! server.
 //!
 //! With --socks /ip4/…/tcp/N it dials everything through that SOCKS5 proxy.
 //!
@@ -24,6 +28,7 @@
 
 mod checks;
 mod pattern;
+mod rpc;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -48,7 +53,13 @@ use tari_comms::{
         PeerFlags,
     },
     pipeline,
-    protocol::{messaging::MessagingProtocolExtension, ProtocolEvent, ProtocolId, ProtocolNotification},
+    protocol::{
+        messaging::MessagingProtocolExtension,
+        rpc::{RpcServer, RpcServerHandle},
+        ProtocolEvent,
+        ProtocolId,
+        ProtocolNotification,
+    },
     socks,
     transports::{predicate::FalsePredicate, SocksConfig, SocksTransport, TcpTransport},
     types::{CommsPublicKey, CommsSecretKey},
@@ -156,8 +167,16 @@ async fn run() -> Result<(), AnyError> {
     let (messaging_events, _) = broadcast::channel(100);
     let (duplex_tx, duplex_rx) = mpsc::channel(10);
 
+    let rpc_server = RpcServer::builder()
+        .with_maximum_simultaneous_sessions(flags.number("rpc-sessions", 100)? as usize)
+        .with_maximum_sessions_per_client(flags.number("rpc-peer-sessions", 10)? as usize)
+        .with_cull_oldest_peer_rpc_connection_on_full(flags.get("rpc-cull") != Some("false"))
+        .finish();
+    let rpc_handle = rpc_server.get_handle();
+
     let node = builder
         .build()?
+        .add_rpc_server(rpc_server.add_service(rpc::InteropServer::new(rpc::Service)))
         .add_protocol_extension(
             MessagingProtocolExtension::new(
                 ProtocolId::from_static(MESSAGING),
@@ -217,10 +236,10 @@ async fn run() -> Result<(), AnyError> {
             break;
         }
         let node = node.clone();
-        let messages_out = messages_out.clone();
+        let (messages_out, rpc_handle) = (messages_out.clone(), rpc_handle.clone());
         tokio::spawn(async move {
             let id = command["id"].clone();
-            let mut reply = match execute(node, messages_out, &command).await {
+            let mut reply = match execute(node, messages_out, rpc_handle, &command).await {
                 Ok(reply) => reply,
                 Err(e) => json!({"ok": false, "error": e.to_string()}),
             };
@@ -239,6 +258,7 @@ async fn run() -> Result<(), AnyError> {
 async fn execute(
     node: CommsNode,
     messages_out: mpsc::UnboundedSender<OutboundMessage>,
+    rpc_handle: RpcServerHandle,
     command: &Value,
 ) -> Result<Value, AnyError> {
     match command["cmd"].as_str().unwrap_or_default() {
@@ -297,6 +317,9 @@ async fn execute(
             Ok(json!({"ok": true}))
         },
         "checks" => checks::run(command),
+        "rpc" => rpc::call(&node, command).await,
+        "rpc_sessions" => rpc::sessions(&node, command).await,
+        "rpc_served" => rpc::served(rpc_handle).await,
         other => Err(format!("unknown command {other}").into()),
     }
 }
