@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -274,11 +275,15 @@ func (n *Network) Stop() error {
 	return nil
 }
 
-// freePorts are ports on loopback that were free a moment ago.
+// freePorts are ports on loopback that were free a moment ago. They are below those that the system picks by itself, so that no connection
+// takes one until Tor listens there.
 func freePorts(count int) ([]int, error) {
 	var ports []int
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < count; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil && tries < 100 {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
