@@ -219,7 +219,8 @@ func TestBadFrames(t *testing.T) {
 	w := &writes{}
 	tx.write(w, []byte("good"))
 	tx.write(w, bytes.Repeat([]byte("more"), 20))
-	good, next := w.all[0], w.all[1]
+	tx.write(w, []byte("and the last"))
+	good, next, last := w.all[0], w.all[1], w.all[2]
 	flipped := bytes.Clone(next)
 	flipped[len(flipped)-1] ^= 1
 	tests := []struct {
@@ -235,6 +236,8 @@ func TestBadFrames(t *testing.T) {
 		{"cut in the largest frame", []byte{0xff, 0xff, 1, 2, 3}, io.ErrUnexpectedEOF},
 		{"tag", flipped, ErrBadTag},
 		{"replayed", good, ErrBadTag},
+		{"the next one dropped", last, ErrBadTag},
+		{"two swapped", append(bytes.Clone(last), next...), ErrBadTag},
 		{"one byte", []byte{0, 1, 9}, ErrShortFrame},
 		{"fifteen bytes", append([]byte{0, 15}, make([]byte, 15)...), ErrShortFrame},
 		{"sixteen bytes", append([]byte{0, 16}, make([]byte, 16)...), ErrBadTag},

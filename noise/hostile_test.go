@@ -226,6 +226,37 @@ func TestHandshakeAndFramesTogether(t *testing.T) {
 	}
 }
 
+// TestReplayedSession has a peer say once more, to the same key of ours, all that it said in a session before. Its first message may be
+// its own again; whatever proves that it has the key fails, or, where message 1 of IX is all that it says in the handshake, its first frame.
+func TestReplayedSession(t *testing.T) {
+	for _, v := range handshakeVectors(t) {
+		fromClient, fromServer := vectorStreams(v)
+		for _, frame := range v.Frames {
+			if frame.From == "initiator" {
+				fromClient = append(fromClient, frame.Frame...)
+			} else {
+				fromServer = append(fromServer, frame.Frame...)
+			}
+		}
+		client, server := v.configs(t)
+		client.Rand, server.Rand = nil, nil // a new session
+		if _, err := Client(t.Context(), &scripted{r: bytes.NewReader(fromServer)}, client); !errors.Is(err, ErrBadMessage) {
+			t.Errorf("%s: what the responder said: %v", v.Pattern, err)
+		}
+		c, err := Server(t.Context(), &scripted{r: bytes.NewReader(fromClient)}, server)
+		if err == nil && server.Pattern == IX {
+			var n int
+			if n, err = c.Read(make([]byte, 100)); n != 0 || err != ErrBadTag {
+				t.Errorf("%s: what the initiator said: %d bytes, %v", v.Pattern, n, err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrBadMessage) {
+			t.Errorf("%s: what the initiator said: %v", v.Pattern, err)
+		}
+	}
+}
+
 // TestKeysThatAreNone sends points that no key may be where message 1 has one.
 func TestKeysThatAreNone(t *testing.T) {
 	points := map[string][]byte{
