@@ -209,7 +209,8 @@ func (s *soak) report(t *testing.T, length time.Duration, samples []sample) {
 	if len(later) < 10 {
 		return // a trial is too short for slopes
 	}
-	if heap.surely(1) || goroutines.surely(0) || fds.surely(0) {
+	// A file of the peer book may come or go once; a leak at each of so many connections would be hundreds.
+	if first := later[0]; heap.surely(1) || last.goroutines > first.goroutines+5 || last.fds > first.fds+5 {
 		t.Errorf("it grows: %v", later)
 	}
 }
