@@ -23,6 +23,7 @@ func (n *Node) emit(e Event) {
 // onConnected tells of a connection before any of its streams is served.
 func (n *Node) onConnected(_ network.Network, c network.Conn) {
 	e := connEvent(EventConnected, c)
+	e.Dialect = "libp2p" // plain, unless there is a session
 	if s, ok := sessionOf(c); ok {
 		e.Dialect, e.UserAgent, e.Features = s.Dialect.String(), s.Claim.UserAgent, s.Claim.Features.String()
 	}
@@ -70,10 +71,11 @@ func (n *Node) onOffence(id peer.ID, d time.Duration, cause error) {
 	n.emit(e)
 }
 
+// keyText is a peer's key, or the peer id of a peer of plain libp2p; "" for nobody.
 func keyText(id peer.ID) string {
 	key, err := tarikey.PublicKeyFromPeerID(id)
 	if err != nil {
-		return ""
+		return id.String()
 	}
 	return key.String()
 }

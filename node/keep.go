@@ -187,7 +187,8 @@ func (l *links) dialable(a ma.Multiaddr) bool {
 // Connections lists the host's connections, without those that lost a tie.
 func (l *links) Connections() (out []connectivity.Connection) {
 	for _, c := range l.n.Host.Network().Conns() {
-		if c.IsClosed() {
+		s, tari := sessionOf(c)
+		if c.IsClosed() || !tari { // peers of plain libp2p are not Tari's network
 			continue
 		}
 		stat := c.Stat()
@@ -200,14 +201,12 @@ func (l *links) Connections() (out []connectivity.Connection) {
 			Opened:    stat.Opened,
 			Streams:   len(c.GetStreams()),
 			Protected: l.n.Host.ConnManager().IsProtected(c.RemotePeer(), ""),
+			Client:    s.Claim.Features == identityproto.FeatureClient,
 		}
 		for _, s := range c.GetStreams() {
 			if s.Stat().Direction == network.DirOutbound {
 				info.Ours++
 			}
-		}
-		if s, ok := sessionOf(c); ok {
-			info.Client = s.Claim.Features == identityproto.FeatureClient
 		}
 		if r, ok := l.n.Peers.Get(info.Peer); ok {
 			info.Seed, info.Protected = r.Seed, info.Protected || r.Protected

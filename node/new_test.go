@@ -14,7 +14,7 @@ import (
 
 // TestNew: what New builds has its parts and does not run; what was set up before Start is there for the first peer.
 func TestNew(t *testing.T) {
-	them := listeningNode(t, Config{})
+	them := listeningNode(t, Config{AllowTestAddresses: true})
 	events := make(chan Event, 100)
 	n, err := New(Config{
 		DataDir: t.TempDir(), AllowTestAddresses: true,

@@ -164,9 +164,9 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// The binary links nothing of it.
-func TestTheBinaryDoesNotLinkIt(t *testing.T) {
-	out, err := exec.CommandContext(testContext(t), "go", "list", "-deps", "../cmd/tari-libp2p").Output()
+// Who uses the library and does not import the package links nothing of it.
+func TestTheLibraryDoesNotLinkIt(t *testing.T) {
+	out, err := exec.CommandContext(testContext(t), "go", "list", "-deps", "../node").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

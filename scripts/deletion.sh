@@ -7,7 +7,8 @@
 #
 # A registration line carries the comment "deletion test: seed".
 #
-# The same for plainlibp2p, which nobody has to link.
+# The same for plainlibp2p, which nobody has to link, and the option of run
+# that uses it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -30,6 +31,8 @@ mapfile -t marked < <(grep -rl --include='*.go' '// deletion test: seed' . | LC_
 go build ./... || die 1 "without the seed dialect's files the rest does not build"
 echo "deleted ${#gone[@]} files and the marked lines of ${#marked[@]}: the rest builds"
 
-rm -r plainlibp2p # nothing but programs that ask for it imports it
+mapfile -t marked < <(grep -rl --include='*.go' '// deletion test: plainlibp2p' . | LC_ALL=C sort)
+rm -r plainlibp2p cmd/tari-libp2p/plainlibp2p.go # and nothing else imports it
+sed -i '\|// deletion test: plainlibp2p|d' "${marked[@]}"
 go build ./... || die 1 "without plainlibp2p the rest does not build"
-echo "deleted plainlibp2p: the rest builds"
+echo "deleted plainlibp2p, the option of run and its marked lines: the rest builds"

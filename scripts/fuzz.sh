@@ -16,8 +16,8 @@ fi
 
 # Go's fuzzer can end a run in which nothing failed with "context deadline
 # exceeded", when a worker is busy as the time runs out: such a run, without an
-# input that failed, is done once more.
-for try in 1 2 3; do
+# input that failed, is done once more, five times at most.
+for try in 1 2 3 4 5 6; do
 	if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 10x -parallel 2 "$1" 2>&1); then
 		printf '%s\n' "$out" | tail -n 2
 		exit

@@ -17,6 +17,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var start runSeeds
+	var plain plainPeers // deletion test: plainlibp2p
 	run := &cobra.Command{
 		Use:   "run",
 		Short: "Run a node until Ctrl-C",
@@ -29,14 +30,29 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			p.cfg.OnEvent = func(e node.Event) { a.event(p.log, e) }
-			n, err := node.Start(cmd.Context(), p.cfg)
+			err = plain.prepare(&p.cfg) // deletion test: plainlibp2p
 			if err != nil {
 				return err
 			}
-			if err = n.ServeControl(); err == nil {
+			n, err := node.New(p.cfg)
+			if err != nil {
+				return err
+			}
+			err = plain.begin(n) // deletion test: plainlibp2p
+			if err == nil {
+				err = n.Start(cmd.Context())
+			}
+			if err == nil {
+				err = n.ServeControl()
+			}
+			if err == nil {
 				_, err = n.AddSeeds(p.seeds)
 			}
+			if err == nil {
+				err = plain.tell(a, n) // deletion test: plainlibp2p
+			}
 			if err != nil {
+				plain.end() // deletion test: plainlibp2p
 				n.Close()
 				return err
 			}
@@ -44,11 +60,13 @@ func (a *app) runCommand() *cobra.Command {
 				a.findSeedsFor(cmd.Context(), n, p.look, p.log)
 			}
 			<-cmd.Context().Done()
+			plain.end() // deletion test: plainlibp2p
 			return closeInTime(n)
 		},
 	}
 	a.options.nodeFlags(run)
 	start.flags(run)
+	plain.flags(run) // deletion test: plainlibp2p
 	return run
 }
 
