@@ -29,7 +29,7 @@ type ties struct{ mu sync.Mutex }
 // breakTie leaves one connection to a peer when both dialed each other at the same time. Both sides see the same two connections
 // and keep the one that the lower node id dialed. Of two in the same direction the newer stays: the peer gave up the older. So it does
 // if the older is past its Session.StaleAfter. But a dial can reach a peer at two addresses at nearly the same time, and the two sides
-// see these connections in different orders: the one with the higher Session.Binding stays.
+// see these connections in different orders: the one with the lower Session.Binding stays.
 //
 // The loser takes no new streams of ours at once (Conn.IsClosed says so), unless the winner ends before it. After tieLinger, when what
 // was under way has had its time, it is closed, which sends what was written before.
