@@ -28,17 +28,7 @@ func startHost(t *testing.T, cfg Config) *Host {
 		cfg.Listen = []ma.Multiaddr{ma.StringCast("/memory/0")}
 	}
 	cfg.AllowTestAddresses = true
-	h, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	h.SetStreamHandler(echo, serveEcho)
-	return h
+	return startStrictHost(t, cfg)
 }
 
 func serveEcho(s network.Stream) {
