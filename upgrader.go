@@ -19,6 +19,7 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 	"github.com/tari-libp2p/tari-libp2p/wiremode"
 )
 
@@ -243,11 +244,14 @@ type conn struct {
 
 var _ transport.CapableConn = (*conn)(nil)
 
-// As finds the *dialect.Session of a connection, and what its muxer offers.
+// As finds the *dialect.Session of a connection, its tariproto.Era, and what its muxer offers.
 func (c *conn) As(target any) bool {
 	switch t := target.(type) {
 	case **dialect.Session:
 		*t = c.Session
+		return true
+	case *tariproto.Era:
+		*t = c.Era
 		return true
 	case **conn:
 		*t = c

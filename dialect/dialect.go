@@ -16,6 +16,7 @@ import (
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // A Dialect is everything that is said on a connection after the wire byte and before the substreams.
@@ -48,6 +49,7 @@ type Session struct {
 	Dialect Dialect
 	Stages  []StageTime // in the order they ran
 	Binding []byte      // the hash of the Noise handshake: both sides know one connection from another by it
+	Era     tariproto.Era
 
 	// StaleAfter is the age from which peers of this dialect give a connection up for any newer one, whoever dialed; 0: never.
 	StaleAfter time.Duration

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/noise"
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 	"github.com/tari-libp2p/tari-libp2p/yamux"
 )
 
@@ -40,6 +41,7 @@ func (d modern) WireByte() byte { return d.network.WireByte }
 
 func (d modern) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction, us Local) (*Session, error) {
 	s := begin(ctx, d, conn, dir, us)
+	s.session.Era = tariproto.EraModern
 	s.noise(modernNoise) //                                              1, 2
 	s.admit()
 	s.step(StageIdentity, identityLimit, func(ctx context.Context) error { //  3

@@ -47,7 +47,7 @@ func (d seed) WireByte() byte { return d.network.WireByte }
 
 func (d seed) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction, us Local) (*Session, error) {
 	s := begin(ctx, d, conn, dir, us)
-	s.session.StaleAfter = seedStaleAfter
+	s.session.Era, s.session.StaleAfter = tariproto.EraSeed, seedStaleAfter
 	s.noise(seedNoise) //                                                1, 2
 	s.admit()
 	s.muxer(seedMuxer)                                                     // 3

@@ -109,8 +109,10 @@ func TestFailedDialsAreKept(t *testing.T) {
 	check("dialed", 1)
 	_, errSend := us.Send(t.Context(), absent.Key.String(), []byte("hello"))
 	check("sent to", 2)
-	if err == nil || errDial == nil || errSend == nil {
-		t.Errorf("%v, %v, %v", err, errDial, errSend)
+	_, errCall := testDouble.Call(t.Context(), us.RPC.Peer(absent.Key.PeerID(), testService), nil)
+	check("called", 3)
+	if err == nil || errDial == nil || errSend == nil || FailureOf(errCall).Kind != FailUnreachable {
+		t.Errorf("%v, %v, %v, %v", err, errDial, errSend, errCall)
 	}
 }
 

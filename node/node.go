@@ -45,11 +45,12 @@ type Config struct {
 	OnEvent            func(Event)         // called from several goroutines, and waited for; nil = nobody listens
 }
 
-// Node is a running node, or (Host and Messages nil) an open data folder. Close ends it.
+// Node is a running node, or (Host, Messages and RPC nil) an open data folder. Close ends it.
 type Node struct {
 	Host     *tari.Host
 	Peers    *peerbook.Book
 	Messages *messagingproto.Service
+	RPC      *RPC
 	Identity *Identity
 
 	Connectivity *connectivity.Manager // its WaitOnline comes after Start; nil before Start, in an open folder and on an Errand
@@ -134,8 +135,8 @@ func (n *Node) ServeControl() (err error) {
 	return err
 }
 
-// Close ends the node, in the reverse order of Start: no more commands, no more dials; queued messages get up to 2 s to
-// leave; connections are closed, the book is written. An error says what was lost. A second call gives the same answer.
+// Close ends the node, in the reverse order of Start: no more commands, no more dials; calls end, and handlers of RPC are waited for;
+// queued messages get up to 2 s to leave; connections are closed, the book is written. An error says what was lost. A second call gives the same answer.
 func (n *Node) Close() error {
 	n.closing.Do(func() { n.closed = n.close() })
 	return n.closed
@@ -159,6 +160,9 @@ func (n *Node) close() error {
 		if s := n.tor.live.Load(); s != nil {
 			s.Close()
 		}
+	}
+	if n.RPC != nil {
+		errs = append(errs, n.RPC.close())
 	}
 	if n.Messages != nil {
 		errs = append(errs, n.Messages.Close())

@@ -16,11 +16,11 @@ import (
 )
 
 // New opens the data folder of cfg and builds a node there that does not run yet: nobody can reach it, and it connects to nobody of its
-// own accord. That is the time to register protocols (Host.SetStreamHandler), to take messages (Messages.Handle), to add peers, and to
-// subscribe (Host.EventBus). Then Start. Close ends the node, started or not.
+// own accord. That is the time to register protocols (Host.SetStreamHandler) and services (RPC.Register), to take messages
+// (Messages.Handle), to add peers, and to subscribe (Host.EventBus). Then Start. Close ends the node, started or not.
 //
 // The parts are built in the order in which they need each other: identity and peer book, the key of the onion service, the host,
-// messaging. Start runs the listeners, the onion service, the check of our public addresses, and connectivity. Close goes the way
+// messaging, RPC. Start runs the listeners, the onion service, the check of our public addresses, and connectivity. Close goes the way
 // back.
 func New(cfg Config) (*Node, error) {
 	n, err := Open(cfg)
@@ -99,6 +99,7 @@ func (n *Node) build() (err error) {
 		return fmt.Errorf("node: %w", err)
 	}
 	n.Messages.Handle(n.onMessage)
+	n.RPC = newRPC(n)
 	for _, p := range cfg.Peers {
 		if _, err := n.learn(p, false); err != nil {
 			return err

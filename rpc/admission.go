@@ -56,8 +56,9 @@ func (s *Server) shaken(p peer.ID) {
 func (s *Server) admit(x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if excess := len(s.sessions[x.peer]) + 1 - s.cfg.MaxPeerSessions; excess > 0 {
-		if s.cfg.KeepOldest || !s.rules.controls {
+	most := min(orDefault(s.cfg.MaxPeerSessions, x.rules.sessionsPerPeer), s.cfg.MaxSessions)
+	if excess := len(s.sessions[x.peer]) + 1 - most; excess > 0 {
+		if s.cfg.KeepOldest || !x.rules.controls {
 			return false
 		}
 		s.cull(x.peer, excess)

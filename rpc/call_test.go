@@ -155,7 +155,7 @@ func TestLargestReply(t *testing.T) {
 		c := h.connect("alice", ClientConfig{Era: era})
 		// id 1, FIN, tag and length of the payload; tag and length of the field
 		const head = 2 + 2 + 5 + 5
-		most := era.rules().frame - head
+		most := rulesOf(era).frame - head
 		got, err := large.Call(context.Background(), c, wrapperspb.UInt64(uint64(most)))
 		if err != nil || len(got.Value) != most {
 			t.Errorf("%d bytes: got %d, %v", most, len(got.GetValue()), err)
@@ -176,7 +176,7 @@ func TestLargestRequest(t *testing.T) {
 	eachEra(t, func(t *testing.T, era Era) {
 		h := serve(t, ServerConfig{Era: era})
 		c := h.connect("alice", ClientConfig{Era: era})
-		most := era.rules().request - 2 - 2 - 2 - 5 - 5 // id, method, deadline; two tags with their lengths
+		most := rulesOf(era).request - 2 - 2 - 2 - 5 - 5 // id, method, deadline; two tags with their lengths
 		if era == Modern {
 			if _, err := echo.Call(context.Background(), c, wrapperspb.Bytes(make([]byte, most))); err != nil {
 				t.Error(err)

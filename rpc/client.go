@@ -18,10 +18,10 @@ type Streams interface {
 	NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (network.Stream, error)
 }
 
-// ClientConfig is what Connect needs to know. Its zero value works with peers
-// of tari_comms 6; the times in brackets are those of Era Seed.
+// ClientConfig is what Connect needs to know. Its zero value works; the times in
+// brackets are those of Era Seed.
 type ClientConfig struct {
-	Era Era
+	Era Era // zero: that of the connection
 	// Deadline is what the server may take for an answer, and for each item of a
 	// stream. It is sent in whole seconds, at least one. 0 means 120 s [30 s].
 	Deadline time.Duration
@@ -63,16 +63,15 @@ type Client struct {
 // does not keep to the protocol or is silent, the host's when there is no
 // connection or the peer does not know the service, ctx's.
 func Connect(ctx context.Context, h Streams, to peer.ID, service protocol.ID, cfg ClientConfig) (*Client, error) {
-	r := cfg.Era.rules()
-	cfg.Deadline = max(orDefault(cfg.Deadline, r.deadline), time.Second)
-	cfg.Grace = orDefault(cfg.Grace, r.grace)
-	cfg.Handshake = orDefault(cfg.Handshake, r.clientHandshake)
-	cfg.MaxItem = orDefault(cfg.MaxItem, r.frame)
-
 	stream, err := h.NewStream(ctx, to, service)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: %s: %w", service, err)
 	}
+	r := rulesOn(stream.Conn(), cfg.Era)
+	cfg.Deadline = max(orDefault(cfg.Deadline, r.deadline), time.Second)
+	cfg.Grace = orDefault(cfg.Grace, r.grace)
+	cfg.Handshake = orDefault(cfg.Handshake, r.clientHandshake)
+	cfg.MaxItem = orDefault(cfg.MaxItem, r.frame)
 	c := &Client{cfg: cfg, rules: r, stream: stream, peer: to, turn: make(chan struct{}, 1)}
 	c.frames = frames{r: (*reader)(c), limit: maxHandshake}
 	if err := c.handshake(ctx); err != nil {

@@ -71,6 +71,7 @@ type fakeConn struct {
 }
 
 func (c fakeConn) RemotePeer() peer.ID { return c.peer }
+func (c fakeConn) As(any) bool         { return false }
 
 type fakeStream struct {
 	network.Stream

@@ -1,15 +1,22 @@
 package rpc
 
-import "time"
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
+)
 
 // Era is a generation of tari_comms: a session keeps its limits, and does
-// without what it does not know. The messages are the same in both.
-type Era int
+// without what it does not know. The messages are the same in both. The zero
+// value stands for what the connection says, Modern if it says nothing.
+type Era = tariproto.Era
 
 // The eras.
 const (
-	Modern Era = iota // tari_comms 6
-	Seed              // tari_comms 0.8: no ping, no cancelling, no reasons
+	Modern = tariproto.EraModern // tari_comms 6
+	Seed   = tariproto.EraSeed   // tari_comms 0.8: no ping, no cancelling, no reasons
 )
 
 // rules are what an era says.
@@ -22,14 +29,21 @@ type rules struct {
 	deadline        time.Duration // sent with a call
 	grace           time.Duration // what a client waits longer than that
 
-	sessions        int // of a server, in all
-	sessionsPerPeer int
+	sessionsPerPeer int  // of a server
 	controls        bool // FIN of a client cancels, ACK is a ping, a refusal has a reason
 }
 
-// rules are those of tari_comms in each era. In the second a server has no
+// rulesOn are the rules on a connection, unless the caller has chosen an era.
+func rulesOn(c network.Conn, chosen Era) rules {
+	if chosen == tariproto.EraUnknown {
+		_ = c.As(&chosen)
+	}
+	return rulesOf(chosen)
+}
+
+// rulesOf are those of tari_comms in each era. In the second a server has no
 // limit for a peer, so that one peer may have all sessions.
-func (e Era) rules() rules {
+func rulesOf(e Era) rules {
 	if e == Seed {
 		return rules{
 			frame:           4 << 20,
@@ -38,8 +52,7 @@ func (e Era) rules() rules {
 			serverHandshake: 10 * time.Second,
 			deadline:        30 * time.Second,
 			grace:           10 * time.Second,
-			sessions:        100,
-			sessionsPerPeer: 100,
+			sessionsPerPeer: maxSessions,
 		}
 	}
 	return rules{
@@ -49,7 +62,6 @@ func (e Era) rules() rules {
 		serverHandshake: 10 * time.Second,
 		deadline:        120 * time.Second,
 		grace:           60 * time.Second,
-		sessions:        100,
 		sessionsPerPeer: 10,
 		controls:        true,
 	}
@@ -57,6 +69,7 @@ func (e Era) rules() rules {
 
 // Rules of tari_comms 6, kept in both eras.
 const (
+	maxSessions     = 100  // of a server, in all
 	maxHandshake    = 1024 // bytes of a frame of the handshake
 	maxPending      = 32   // handshakes under way
 	maxPendingPeer  = 4    // of one peer

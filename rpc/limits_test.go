@@ -19,7 +19,7 @@ func rejected(err error, why RejectReason) bool {
 
 // The limits of tari_comms in each era.
 func TestRules(t *testing.T) {
-	m, s := Modern.rules(), Seed.rules()
+	m, s := rulesOf(Modern), rulesOf(Seed)
 	for _, c := range []struct {
 		what      string
 		got, want [2]any
@@ -30,7 +30,7 @@ func TestRules(t *testing.T) {
 		{"server handshake", [2]any{m.serverHandshake, s.serverHandshake}, [2]any{10 * second, 10 * second}},
 		{"deadline", [2]any{m.deadline, s.deadline}, [2]any{120 * second, 30 * second}},
 		{"grace", [2]any{m.grace, s.grace}, [2]any{60 * second, 10 * second}},
-		{"sessions", [2]any{m.sessions, s.sessions}, [2]any{100, 100}},
+		{"sessions", [2]any{maxSessions, maxSessions}, [2]any{100, 100}},
 		{"of a peer", [2]any{m.sessionsPerPeer, s.sessionsPerPeer}, [2]any{10, 100}},
 	} {
 		if c.got != c.want {

@@ -23,6 +23,19 @@ type PoolConfig struct {
 	Idle time.Duration
 }
 
+func (cfg PoolConfig) withDefaults() PoolConfig {
+	cfg.MaxSessions = max(1, orDefault(cfg.MaxSessions, 4))
+	cfg.Idle = orDefault(cfg.Idle, time.Minute)
+	return cfg
+}
+
+// again is true when the session ended, as often as there may be sessions: all
+// of them may have ended unseen.
+func (cfg PoolConfig) again(failed int, err error) bool {
+	_, ended := errors.AsType[*SessionError](err)
+	return ended && failed <= cfg.MaxSessions
+}
+
 // Pool is a Caller that opens sessions with a service of one peer as they are
 // needed. It is made by NewPool and safe for concurrent use.
 type Pool struct {
@@ -47,9 +60,7 @@ type pooled struct {
 
 // NewPool makes a pool. It opens nothing yet.
 func NewPool(h Streams, to peer.ID, service protocol.ID, cfg PoolConfig) *Pool {
-	cfg.MaxSessions = max(1, orDefault(cfg.MaxSessions, 4))
-	cfg.Idle = orDefault(cfg.Idle, time.Minute)
-	return &Pool{cfg: cfg, opened: make(chan struct{}), connect: func(ctx context.Context) (*Client, error) {
+	return &Pool{cfg: cfg.withDefaults(), opened: make(chan struct{}), connect: func(ctx context.Context) (*Client, error) {
 		return Connect(ctx, h, to, service, cfg.Client)
 	}}
 }
@@ -128,13 +139,10 @@ func (p *Pool) session(ctx context.Context) (*Client, func(), error) {
 	return nil, nil, err
 }
 
-// again is true when the session ended, as often as there may be sessions: all
-// of them may have ended unseen.
 func (p *Pool) again(failed int, err error) bool {
-	_, ended := errors.AsType[*SessionError](err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return ended && failed <= p.cfg.MaxSessions && !p.closed
+	return !p.closed && p.cfg.again(failed, err)
 }
 
 // waitForOpening waits, without mu, until one of those that open a session is

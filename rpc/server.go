@@ -22,12 +22,13 @@ type Handlers interface {
 // ServerConfig is what NewServer needs to know. Its zero value serves as a base
 // node of tari_comms 6 does.
 type ServerConfig struct {
-	Era Era
+	Era Era // of all sessions; zero: of each session that of its connection
 	// MaxSessions are the sessions at one time, all services together. 0 means
 	// 100. A client beyond it is told that there is none left.
 	MaxSessions int
-	// MaxPeerSessions are those of one peer. 0 means 10 (Era Seed: MaxSessions).
-	// Beyond it the peer's oldest session ends in favour of the new one.
+	// MaxPeerSessions are those of one peer. 0 means 10 (Era Seed: 100). Beyond it
+	// the peer's oldest session ends in favour of the new one (Era Seed: the new
+	// one is refused).
 	MaxPeerSessions int
 	// KeepOldest makes a peer that has MaxPeerSessions be refused instead.
 	KeepOldest bool
@@ -47,7 +48,6 @@ type ServerConfig struct {
 type Server struct {
 	host   Handlers
 	cfg    ServerConfig
-	rules  rules
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup // streams
@@ -64,16 +64,13 @@ type Server struct {
 
 // NewServer makes a server that serves nothing yet: see Register.
 func NewServer(h Handlers, cfg ServerConfig) *Server {
-	r := cfg.Era.rules()
 	s := &Server{
 		host:     h,
-		rules:    r,
 		services: make(map[protocol.ID]map[uint32]Method),
 		pendings: make(map[peer.ID]int),
 		sessions: make(map[peer.ID][]*session),
 	}
-	cfg.MaxSessions = orDefault(cfg.MaxSessions, r.sessions)
-	cfg.MaxPeerSessions = min(orDefault(cfg.MaxPeerSessions, r.sessionsPerPeer), cfg.MaxSessions)
+	cfg.MaxSessions = orDefault(cfg.MaxSessions, maxSessions)
 	cfg.MaxDeadline = max(orDefault(cfg.MaxDeadline, maxDeadline), time.Second)
 	cfg.Idle = orDefault(cfg.Idle, idleTime)
 	s.cfg = cfg

@@ -38,6 +38,7 @@ import (
 //	  | (end of the stream) --------------> |   after which a call is cancelled too
 type session struct {
 	server  *Server
+	rules   rules
 	peer    peer.ID
 	methods map[uint32]Method
 	stream  network.Stream
@@ -60,7 +61,7 @@ type call struct {
 }
 
 func newSession(s *Server, p peer.ID, methods map[uint32]Method, stream network.Stream) *session {
-	x := &session{server: s, peer: p, methods: methods, stream: stream, calls: make(chan *call, 1)}
+	x := &session{server: s, rules: rulesOn(stream.Conn(), s.cfg.Era), peer: p, methods: methods, stream: stream, calls: make(chan *call, 1)}
 	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
 	x.frames = frames{r: stream, limit: maxHandshake}
 	return x
@@ -129,7 +130,7 @@ func (x *session) serve() (err error) {
 // handshake agrees on the version and takes a place.
 func (x *session) handshake() error {
 	defer x.server.shaken(x.peer)
-	if err := x.arm(x.stream.SetDeadline, x.server.rules.serverHandshake); err != nil {
+	if err := x.arm(x.stream.SetDeadline, x.rules.serverHandshake); err != nil {
 		return err
 	}
 
@@ -151,7 +152,7 @@ func (x *session) handshake() error {
 	// -> helloReply; the session counts already
 	_, err = x.stream.Write(appendFrame(nil, helloReply{Accepted: version}))
 	if err == nil {
-		x.frames.limit = x.server.rules.frame
+		x.frames.limit = x.rules.frame
 		_ = x.stream.SetDeadline(time.Time{})
 		err = context.Cause(x.ctx)
 	}
@@ -166,13 +167,13 @@ func (x *session) handshake() error {
 // it: a server of the first closes without a word when it is full.
 func (x *session) reject(why RejectReason) error {
 	reply := helloReply{Rejected: true, Reason: why}
-	if !x.server.rules.controls {
+	if !x.rules.controls {
 		reply.Reason = RejectUnknown
 		if why != RejectVersion {
 			return &RejectedError{why}
 		}
 	}
-	if err := x.arm(x.stream.SetWriteDeadline, x.server.rules.serverHandshake); err != nil {
+	if err := x.arm(x.stream.SetWriteDeadline, x.rules.serverHandshake); err != nil {
 		return err
 	}
 	if _, err := x.stream.Write(appendFrame(nil, reply)); err != nil {
@@ -237,7 +238,7 @@ func (x *session) readCall(running *call) (*call, error) {
 			return nil, context.Cause(x.ctx)
 		}
 	}
-	if size > x.server.rules.request {
+	if size > x.rules.request {
 		start, err := x.frames.skip(1 + 5) // enough for the tag and the value of the id, which comes first
 		return &call{request: request{ID: idAt(start)}, oversized: size}, err
 	}
@@ -296,7 +297,7 @@ func (x *session) answer(c *call) (served bool, err error) {
 	case context.Cause(c.ctx) == errCancelled: // before its turn
 		return false, nil
 	case c.oversized > 0:
-		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.server.rules.request)
+		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.rules.request)
 	case c.Flags&flagACK != 0:
 		return false, x.write(appendFrame(x.buf[:0], response{ID: c.ID, Flags: flagACK}), refusalTime)
 	case c.Deadline < 1:
@@ -320,7 +321,7 @@ func (x *session) fail(c *call, code Code, format string, args ...any) error {
 // deadline for each item, and deadline again until the client has taken it. It
 // returns when the handler has.
 func (x *session) call(c *call, m Method, deadline time.Duration) error {
-	out := newOutflow(c.ID, x.server.rules.frame, x.buf)
+	out := newOutflow(c.ID, x.rules.frame, x.buf)
 	returned := make(chan struct{})
 	defer func() {
 		c.cancel(errLate) // nothing that the handler still does is of any use

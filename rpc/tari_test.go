@@ -54,7 +54,7 @@ func methods() []rpc.Method {
 }
 
 // pair is a host that serves and another that is connected to it.
-func pair(t testing.TB, n dialect.Network, era rpc.Era) (server *rpc.Server, to peer.ID, client *tari.Host) {
+func pair(t testing.TB, n dialect.Network) (server *rpc.Server, to peer.ID, client *tari.Host) {
 	t.Helper()
 	var hosts [2]*tari.Host
 	for i := range hosts {
@@ -69,7 +69,7 @@ func pair(t testing.TB, n dialect.Network, era rpc.Era) (server *rpc.Server, to 
 		t.Cleanup(func() { h.Close() })
 		hosts[i] = h
 	}
-	server = rpc.NewServer(hosts[0], rpc.ServerConfig{Era: era})
+	server = rpc.NewServer(hosts[0], rpc.ServerConfig{})
 	t.Cleanup(func() { server.Close() })
 	if err := server.Register(service, methods()...); err != nil {
 		t.Fatal(err)
@@ -81,15 +81,21 @@ func pair(t testing.TB, n dialect.Network, era rpc.Era) (server *rpc.Server, to 
 }
 
 func TestOverTari(t *testing.T) {
-	for name, c := range map[string]struct {
-		network dialect.Network
-		era     rpc.Era
-	}{"modern": {dialect.Localnet, rpc.Modern}, "seed": {dialect.Stibbons, rpc.Seed}} {
+	for name, network := range map[string]dialect.Network{"modern": dialect.Localnet, "seed": dialect.Stibbons} {
 		t.Run(name, func(t *testing.T) {
-			server, to, h := pair(t, c.network, c.era)
+			server, to, h := pair(t, network)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			pool := rpc.NewPool(h, to, service, rpc.PoolConfig{Client: rpc.ClientConfig{Era: c.era}})
+			session, err := rpc.Connect(ctx, h, to, service, rpc.ClientConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := session.Ping(ctx); (err == nil) != (name == "modern") {
+				t.Errorf("ping: %v", err)
+			}
+			session.Close()
+			waitFor(t, "the session to end", func() bool { return server.Sessions() == 0 })
+			pool := rpc.NewPool(h, to, service, rpc.PoolConfig{})
 			defer pool.Close()
 			var all sync.WaitGroup
 			for i := range uint64(20) {
@@ -121,9 +127,19 @@ func TestOverTari(t *testing.T) {
 	}
 }
 
+// waitFor waits for what happens on another goroutine.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
 // The end of the connection ends its sessions on both sides.
 func TestConnectionEnds(t *testing.T) {
-	_, to, h := pair(t, dialect.Localnet, rpc.Modern)
+	_, to, h := pair(t, dialect.Localnet)
 	c, err := rpc.Connect(t.Context(), h, to, service, rpc.ClientConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +153,14 @@ func TestConnectionEnds(t *testing.T) {
 
 // Sessions with a service that the peer does not have.
 func TestNoSuchService(t *testing.T) {
-	_, to, h := pair(t, dialect.Localnet, rpc.Modern)
+	_, to, h := pair(t, dialect.Localnet)
 	if _, err := rpc.Connect(t.Context(), h, to, "t/nothing/1", rpc.ClientConfig{}); err == nil {
 		t.Error("a session with nobody")
 	}
 }
 
 func BenchmarkUnary(b *testing.B) {
-	_, to, h := pair(b, dialect.Localnet, rpc.Modern)
+	_, to, h := pair(b, dialect.Localnet)
 	c, err := rpc.Connect(b.Context(), h, to, service, rpc.ClientConfig{})
 	if err != nil {
 		b.Fatal(err)
@@ -159,7 +175,7 @@ func BenchmarkUnary(b *testing.B) {
 }
 
 func BenchmarkStreaming(b *testing.B) {
-	_, to, h := pair(b, dialect.Localnet, rpc.Modern)
+	_, to, h := pair(b, dialect.Localnet)
 	c, err := rpc.Connect(b.Context(), h, to, service, rpc.ClientConfig{})
 	if err != nil {
 		b.Fatal(err)
