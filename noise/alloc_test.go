@@ -5,7 +5,11 @@ package noise
 import (
 	"bytes"
 	"net"
+	"runtime"
+	"sync"
 	"testing"
+
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // loop is a connection to itself: what is written can be read. It allocates nothing once its buffer is large enough.
@@ -39,4 +43,61 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%v allocations for a write of %d and its reads, want 0", allocs, size)
 		}
 	}
+}
+
+// TestQuietConnections counts what a connection holds while its reader waits: no buffer, also not after it had one.
+func TestQuietConnections(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("sockets that cannot be asked")
+	}
+	const pairs, most = 50, 3 << 10 // bytes an end
+	var conns []*Conn
+	var readers sync.WaitGroup
+	before := heap()
+	for range pairs {
+		a, b := tcpPair(t)
+		wrapped, err := manet.WrapNetConn(b) // as transports of go-libp2p do it
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, s := newPair(t, a, wrapped)
+		conns = append(conns, c, s)
+	}
+	arrived := make(chan int, 1)
+	for i, c := range conns {
+		readers.Go(func() {
+			p := make([]byte, 1)
+			for n := 1; n > 0; {
+				n, _ = c.Read(p)
+				arrived <- n
+			}
+		})
+		if _, err := conns[i^1].Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		<-arrived
+	}
+	used := int(heap()-before) / len(conns)
+	t.Logf("%d bytes an end", used)
+	if used > most {
+		t.Errorf("%d bytes an end, want %d at most", used, most)
+	}
+	go func() {
+		for range conns {
+			<-arrived
+		}
+	}()
+	for _, c := range conns {
+		c.Close()
+	}
+	readers.Wait()
+}
+
+// heap is what is in use, without what pools hold.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

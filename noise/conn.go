@@ -22,7 +22,7 @@ type Conn struct {
 	tx      sender
 }
 
-func newConn(c net.Conn) *Conn { return &Conn{inner: c, rx: receiver{buf: make([]byte, smallBuffer)}} }
+func newConn(c net.Conn) *Conn { return &Conn{inner: c, rx: receiver{ready: readinessOf(c)}} }
 
 // RemoteKey returns the key that the peer proved to hold.
 func (c *Conn) RemoteKey() tarikey.PublicKey { return c.remote }

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// A connection that is quiet holds smallBuffer bytes and nothing else; bigBuffer, two whole frames, is borrowed while it is busy.
+// What arrives is read into a borrowed buffer: smallBuffer, or bigBuffer, two whole frames, while the connection is busy. One that is
+// quiet holds none, if it is a socket (see readiness), else a small one.
 const (
 	smallBuffer = 4 << 10
 	bigBuffer   = 2 * (HeaderSize + MaxFrame)
@@ -54,8 +55,9 @@ func (k *key) advance() ([]byte, error) {
 type receiver struct {
 	mu    sync.Mutex
 	key   key
-	buf   []byte // its own small one, or big
-	small []byte // its own, while buf is big
+	ready *readiness // nil if the connection has to be read to know whether something is there
+	buf   []byte     // all of small or big, or nil
+	small *[smallBuffer]byte
 	big   *[bigBuffer]byte
 	r, w  int    // buf[r:w] is read and not cut yet
 	plain []byte // decrypted and not delivered yet; within buf, below r
@@ -149,7 +151,7 @@ func (rx *receiver) empty() bool { return rx.r == rx.w }
 // fill reads once. Its error is io.EOF only between frames.
 func (rx *receiver) fill(c net.Conn) error {
 	rx.makeRoom()
-	n, err := c.Read(rx.buf[rx.w:])
+	n, err := rx.readOnce(c)
 	rx.w += n
 	if n > 0 {
 		return nil // an error that came along comes again
@@ -160,20 +162,50 @@ func (rx *receiver) fill(c net.Conn) error {
 	return err
 }
 
-// makeRoom leaves space for at least the rest of the next frame. The big buffer is borrowed when that frame does not fit into
-// the small one or when the last read filled it, and given back once it is empty and that was not so.
+// readOnce borrows a small buffer if there is none; if it can, when there are bytes for it.
+func (rx *receiver) readOnce(c net.Conn) (n int, err error) {
+	switch {
+	case rx.buf != nil:
+		return c.Read(rx.buf[rx.w:])
+	case rx.ready != nil:
+		rx.small, n, err = rx.ready.read()
+	default:
+		rx.small = smallBuffers.Get().(*[smallBuffer]byte)
+		n, err = c.Read(rx.small[:])
+	}
+	if rx.small != nil {
+		rx.buf = rx.small[:]
+	}
+	return n, err
+}
+
+// giveBack returns the buffer, of which nothing is needed any more.
+func (rx *receiver) giveBack() {
+	if rx.small != nil {
+		smallBuffers.Put(rx.small)
+	}
+	if rx.big != nil {
+		bigBuffers.Put(rx.big)
+	}
+	rx.small, rx.big, rx.buf, rx.plain = nil, nil, nil, nil // plain is empty, and would keep the buffer alive
+}
+
+// makeRoom leaves space for at least the rest of the next frame. A buffer that is empty is given back unless the last read filled it.
+// The big one is borrowed when that frame does not fit into the small one or when the last read filled it.
 func (rx *receiver) makeRoom() {
-	full := rx.w == len(rx.buf)
+	full := rx.w > 0 && rx.w == len(rx.buf)
 	size, _ := rx.announced()
 	switch rest := rx.buf[rx.r:rx.w]; {
+	case len(rest) == 0 && !full:
+		rx.giveBack()
 	case rx.big == nil && (full || HeaderSize+size > len(rx.buf)):
-		rx.big, rx.small = bigBuffers.Get().(*[bigBuffer]byte), rx.buf
-		copy(rx.big[:], rest)
-		rx.buf = rx.big[:]
-	case rx.big != nil && len(rest) == 0 && !full:
-		bigBuffers.Put(rx.big)
-		rx.big, rx.buf, rx.plain = nil, rx.small, nil // plain is empty, and would keep the big one alive
-	case len(rest) == 0, full, rx.r+HeaderSize+size > len(rx.buf):
+		big := bigBuffers.Get().(*[bigBuffer]byte)
+		n := copy(big[:], rest)
+		rx.giveBack()
+		rx.big, rx.buf = big, big[:]
+		rx.r, rx.w = 0, n
+		return
+	case full, rx.r+HeaderSize+size > len(rx.buf):
 		copy(rx.buf, rest)
 	default:
 		return
