@@ -12,13 +12,13 @@ import (
 // one yamux frame that fits into one Noise frame of tari_comms (65,519 - 12).
 const batchSize = 65_507
 
-// message is one frame within a batch.
+// message is one frame within a batch. There may be a thousand in 64 KiB, so it is kept small.
 type message struct {
-	start, end int // its place, header included, in the batch's bytes
-	deadline   time.Time
-	retried    bool // a write of it was interrupted before
-	tries      int  // writes of it that were begun
-	receipt    *receipt
+	start, end int           // its place, header included, in the batch's bytes
+	deadline   time.Duration // on the service's clock
+	retried    bool          // a write of it was interrupted before
+	tries      int32         // writes of it that were begun
+	receipt    receipt
 }
 
 func (m *message) size() int { return m.end - m.start - frameHeader }
@@ -49,6 +49,9 @@ func (b *batch) add(body []byte, m message) {
 	m.end = len(b.bytes)
 	b.messages = append(b.messages, m)
 }
+
+// size is how many bytes the messages have, without their headers.
+func (b *batch) size() int { return len(b.bytes) - frameHeader*len(b.messages) }
 
 // tried counts a write of the batch of which n bytes went out: the first
 // message was tried in any case, the others if it came to them.

@@ -38,31 +38,43 @@ type outbox struct {
 }
 
 // enqueue copies body into the outbox of a peer, or says why not.
-func (s *Service) enqueue(to peer.ID, body []byte, r *receipt) (*outbox, error) {
+func (s *Service) enqueue(to peer.ID, body []byte, r receipt) (*outbox, error) {
 	if len(body) > MaxMessage {
 		return nil, s.refuse(TooLarge, nil)
 	}
 	for {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
+		o := s.outbox(to)
+		if o == nil {
 			return nil, s.refuse(Closed, nil)
 		}
-		o := s.outboxes[to]
-		if o == nil {
-			o = &outbox{service: s, to: to}
-			o.runner = o.run
-			s.outboxes[to] = o
-		}
-		s.mu.Unlock()
 		if again, err := o.add(body, r); !again {
 			return o, err
 		}
 	}
 }
 
+// outbox finds the outbox of a peer, or makes it. It returns nil once the service is closed.
+func (s *Service) outbox(to peer.ID) *outbox {
+	if o := s.recent.Load(); o != nil && o.to == to {
+		return o
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	o := s.outboxes[to]
+	if o == nil {
+		o = &outbox{service: s, to: to}
+		o.runner = o.run
+		s.outboxes[to] = o
+	}
+	s.recent.Store(o)
+	return o
+}
+
 // add takes a message in. again means that the outbox was removed meanwhile.
-func (o *outbox) add(body []byte, r *receipt) (again bool, err error) {
+func (o *outbox) add(body []byte, r receipt) (again bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -82,7 +94,7 @@ func (o *outbox) add(body []byte, r *receipt) (again bool, err error) {
 		o.pending = append(o.pending, batches.Get().(*batch))
 		last++
 	}
-	o.pending[last].add(body, message{deadline: time.Now().Add(o.service.cfg.TTL), receipt: r})
+	o.pending[last].add(body, message{deadline: o.service.now() + o.service.cfg.TTL, receipt: r})
 	if !o.running {
 		o.running = true
 		o.service.work.Add(1)
@@ -240,7 +252,7 @@ func pause(ctx context.Context, failures int) error {
 // take removes the next batch from the queue, without the messages that have
 // expired. It returns nil if none is left.
 func (o *outbox) take() *batch {
-	now := time.Now()
+	now := o.service.now()
 	var expired []message
 	o.mu.Lock()
 	if len(o.pending) == 0 { // the last one was withdrawn
@@ -249,9 +261,9 @@ func (o *outbox) take() *batch {
 	}
 	b := o.pending[0]
 	o.pending = slices.Delete(o.pending, 0, 1)
-	if !b.messages[0].deadline.After(now) { // deadlines only grow within a batch
+	if b.messages[0].deadline <= now { // deadlines only grow within a batch
 		b.keep(func(m *message) bool {
-			if m.deadline.After(now) {
+			if m.deadline > now {
 				return true
 			}
 			expired = append(expired, *m)

@@ -17,26 +17,36 @@ type Result struct {
 	Tries int
 }
 
-// A receipt is told once what became of a message.
-type receipt struct {
-	call   func(Result) // if set, called; otherwise
-	result chan Result  // if set, receives; otherwise
-	group  *group       // if set, notes it at
-	place  int
-}
+// A receipt is told once what became of a message; nil stands for nobody who wants to know. A message is withdrawn by its receipt, so
+// those of callers that may do that are pointers.
+type receipt interface{ tell(Result) }
 
-// newReceipt makes one whose owner waits on result.
-func newReceipt() any { return &receipt{result: make(chan Result, 1)} }
+type (
+	// callback is the receipt of SendAsync. A function in an interface allocates nothing.
+	callback func(Result)
+	// waiter is that of Send.
+	waiter struct{ result chan Result }
+	// member is that of a message of a group.
+	member struct {
+		group *group
+		place int
+	}
+	// silence is that of messages whose senders were told long ago: a tie lost them, see young.go.
+	silence struct{}
+)
 
-func (r *receipt) tell(res Result) {
-	switch {
-	case r == nil:
-	case r.call != nil:
-		r.call(res)
-	case r.result != nil:
-		r.result <- res
-	case r.group != nil:
-		r.group.note(r.place, res)
+var sentBefore receipt = silence{}
+
+func (f callback) tell(res Result) { f(res) }
+func (w *waiter) tell(res Result)  { w.result <- res }
+func (m *member) tell(res Result)  { m.group.note(m.place, res) }
+func (silence) tell(Result)        {}
+
+func newWaiter() any { return &waiter{make(chan Result, 1)} }
+
+func (m *message) tell(res Result) {
+	if m.receipt != nil {
+		m.receipt.tell(res)
 	}
 }
 
@@ -47,20 +57,20 @@ func (s *Service) Send(ctx context.Context, to peer.ID, message []byte) error {
 	if err := ctx.Err(); err != nil {
 		return s.cancelled(0, err).Err
 	}
-	r := s.receipts.Get().(*receipt)
+	r := s.waiters.Get().(*waiter)
 	o, err := s.enqueue(to, message, r)
 	if err != nil {
-		s.receipts.Put(r)
+		s.waiters.Put(r)
 		return err
 	}
 	select {
 	case res := <-r.result:
-		s.receipts.Put(r)
+		s.waiters.Put(r)
 		return res.Err
 	case <-ctx.Done():
 	}
 	if tries, ok := o.withdraw(r); ok {
-		s.receipts.Put(r)
+		s.waiters.Put(r)
 		return s.cancelled(tries, ctx.Err()).Err
 	}
 	// Its write has begun or is over. r may still be used by the writer, so it
@@ -77,9 +87,9 @@ func (s *Service) Send(ctx context.Context, to peer.ID, message []byte) error {
 // returns nil, done is called exactly once. done may be nil; it is called from
 // the goroutine that writes to the peer and must not block.
 func (s *Service) SendAsync(to peer.ID, message []byte, done func(Result)) error {
-	var r *receipt
+	var r receipt
 	if done != nil {
-		r = &receipt{call: done}
+		r = callback(done)
 	}
 	_, err := s.enqueue(to, message, r)
 	return err
@@ -148,17 +158,17 @@ func (s *Service) sendGroup(ctx context.Context, n int, message func(i int) (pee
 		return nil
 	}
 	g := &group{results: make([]Result, n), answered: make([]bool, n), left: n, all: make(chan struct{})}
-	receipts := make([]receipt, n)
+	members := make([]member, n)
 	boxes := make([]*outbox, n)
-	for i := range receipts {
-		receipts[i] = receipt{group: g, place: i}
+	for i := range members {
+		members[i] = member{g, i}
 		if err := ctx.Err(); err != nil {
 			g.note(i, s.cancelled(0, err))
 			continue
 		}
 		to, body := message(i)
 		var err error
-		if boxes[i], err = s.enqueue(to, body, &receipts[i]); err != nil {
+		if boxes[i], err = s.enqueue(to, body, &members[i]); err != nil {
 			g.note(i, Result{Err: err})
 		}
 	}
@@ -171,7 +181,7 @@ func (s *Service) sendGroup(ctx context.Context, n int, message func(i int) (pee
 		if o == nil {
 			continue
 		}
-		if tries, ok := o.withdraw(&receipts[i]); ok {
+		if tries, ok := o.withdraw(&members[i]); ok {
 			g.note(i, s.cancelled(tries, ctx.Err()))
 			continue
 		}

@@ -83,14 +83,15 @@ type Service struct {
 	cancel context.CancelFunc
 	notify *network.NotifyBundle
 
-	total   atomic.Int64 // bytes in all outboxes
-	dialing atomic.Int64 // bytes in outboxes without a stream
+	born    time.Time
+	recent  atomic.Pointer[outbox] // what was used last; nil once closed
+	total   atomic.Int64           // bytes in all outboxes
+	dialing atomic.Int64           // bytes in outboxes without a stream
 
 	handler atomic.Pointer[Handler]
 
-	receipts sync.Pool // those of Send; per service, since a channel of one synctest bubble is of no use in another
-	again    receipt   // of messages that a tie lost and whose senders were told long ago; see young.go
-	counts   counts
+	waiters sync.Pool // those of Send; per service, since a channel of one synctest bubble is of no use in another
+	counts  counts
 
 	work sync.WaitGroup // outbox runs and inbound streams
 	done chan struct{}  // closed when Close has finished
@@ -125,7 +126,8 @@ func New(h host.Host, cfg Config) (*Service, error) {
 		host:     h,
 		cfg:      cfg,
 		done:     make(chan struct{}),
-		receipts: sync.Pool{New: newReceipt},
+		waiters:  sync.Pool{New: newWaiter},
+		born:     time.Now(),
 		outboxes: make(map[peer.ID]*outbox),
 		young:    make(map[peer.ID]*young),
 		inbound:  make(map[peer.ID]*inboundPeer),
@@ -142,6 +144,9 @@ func orDefault[T int | time.Duration](v, def T) T {
 	}
 	return v
 }
+
+// now is the service's clock: reading it costs half of what time.Now does.
+func (s *Service) now() time.Duration { return time.Since(s.born) }
 
 // Handle registers the protocols with the host and hands every message that
 // arrives to handler. A second call replaces the handler. Before the first call
@@ -169,6 +174,7 @@ func (s *Service) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.recent.Store(nil)
 	boxes := make([]*outbox, 0, len(s.outboxes))
 	for _, o := range s.outboxes {
 		boxes = append(boxes, o)

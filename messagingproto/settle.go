@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 )
@@ -46,17 +45,16 @@ func (o *outbox) settle(stream network.Stream, b *batch, n int, err error) {
 // written answers the messages that are within the first n bytes of the batch,
 // removes them from it and returns how many they were.
 func (o *outbox) written(b *batch, n int) int {
-	count, size := 0, 0
-	for count < len(b.messages) && b.messages[count].end <= n {
-		size += b.messages[count].size()
-		count++
+	count, size := len(b.messages), b.size()
+	if n < len(b.bytes) {
+		for count, size = 0, 0; b.messages[count].end <= n; count++ {
+			size += b.messages[count].size()
+		}
 	}
 	o.mu.Lock()
 	o.forget(count, size)
 	o.mu.Unlock()
-	for i := range b.messages[:count] {
-		o.service.sent(&b.messages[i])
-	}
+	o.service.sent(b.messages[:count], size)
 	if count < len(b.messages) {
 		b.keep(func(m *message) bool { return m.end > n })
 	}
@@ -149,7 +147,7 @@ func (o *outbox) failTimeout(b *batch, err error) {
 // failAll tells all messages that there is no stream to the peer.
 func (o *outbox) failAll(err error) {
 	closed := o.service.ctx.Err() != nil
-	now := time.Now()
+	now := o.service.now()
 	if closed {
 		err = nil
 	}
@@ -157,7 +155,7 @@ func (o *outbox) failAll(err error) {
 		switch {
 		case closed:
 			return Closed
-		case !m.deadline.After(now):
+		case m.deadline <= now:
 			return Expired
 		case m.retried:
 			return ConnectionLost
@@ -188,7 +186,7 @@ func (o *outbox) fail(cause error, why func(*message) Reason) {
 // withdraw takes a message out of the queue by its receipt and returns how often
 // it was tried. It returns false if the message is being written or has been
 // answered.
-func (o *outbox) withdraw(r *receipt) (tries int, found bool) {
+func (o *outbox) withdraw(r receipt) (tries int, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, b := range o.pending {
@@ -197,7 +195,7 @@ func (o *outbox) withdraw(r *receipt) (tries int, found bool) {
 				return true
 			}
 			o.forget(1, m.size())
-			tries, found = m.tries, true
+			tries, found = int(m.tries), true
 			return false
 		})
 		if !found {

@@ -73,20 +73,24 @@ func (s *Service) Stats() Stats {
 	return st
 }
 
-// sent tells and counts that a message was written.
-func (s *Service) sent(m *message) {
-	s.counts.sent.Add(1)
-	s.counts.sentBytes.Add(uint64(m.size()))
-	if m.receipt == &s.again {
-		s.counts.sentAgain.Add(1)
+// sent tells and counts that messages, of size bytes together, were written.
+func (s *Service) sent(messages []message, size int) {
+	s.counts.sent.Add(uint64(len(messages)))
+	s.counts.sentBytes.Add(uint64(size))
+	for i := range messages {
+		m := &messages[i]
+		if m.receipt == sentBefore {
+			s.counts.sentAgain.Add(1)
+		}
+		m.tell(Result{Tries: int(m.tries)})
 	}
-	m.receipt.tell(Result{Tries: m.tries})
 }
 
 // failed tells and counts that a message could not be sent.
 func (s *Service) failed(m *message, why Reason, cause error) {
 	s.counts.failed[why].Add(1)
-	m.receipt.tell(Result{Err: &SendError{Reason: why, Tries: m.tries, Err: cause}, Tries: m.tries})
+	tries := int(m.tries)
+	m.tell(Result{Err: &SendError{Reason: why, Tries: tries, Err: cause}, Tries: tries})
 }
 
 // cancelled counts a message whose sender gave up before it was written.

@@ -86,6 +86,7 @@ func (o *outbox) removeIfIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.outboxes, o.to)
+	s.recent.CompareAndSwap(o, nil)
 }
 
 // idle returns a channel that is closed when nothing is left to write.

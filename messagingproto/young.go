@@ -216,7 +216,7 @@ func (s *Service) sendAgain(p peer.ID) {
 	for _, b := range again {
 		for _, m := range b.messages {
 			// The sender was told already; a full queue cannot be reported any more.
-			_, _ = s.enqueue(p, b.bytes[m.start+frameHeader:m.end], &s.again)
+			_, _ = s.enqueue(p, b.bytes[m.start+frameHeader:m.end], sentBefore)
 		}
 		b.recycle()
 	}

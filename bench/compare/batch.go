@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// batcher gives a stream messages: each behind its length in four bytes, as many as there are in one write. It is what our messaging
-// does, for the stacks that have none, so that what is compared is what lies below.
+// batcher gives a stream messages: each behind its length in four bytes, as many as there are in one write. It is the
+// least that a batching layer can do: no limits, no deadlines, nobody is told what became of a message.
 type batcher struct {
 	mu      sync.Mutex
 	changed sync.Cond

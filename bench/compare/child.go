@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +52,17 @@ func child(role, name string) error {
 	}
 	w := &worker{stack: s, links: map[string]link{}}
 	defer w.close()
+	if dir := os.Getenv("BENCH_PROFILES"); dir != "" {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%s-%d.pprof", name, role, os.Getpid())))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	hello := answer{OK: true}
 	if role == "serve" {
 		if hello.At, err = s.listen(&w.listener); err != nil {

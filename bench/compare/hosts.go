@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -41,12 +40,9 @@ var oursStack = stack{
 		if err != nil {
 			return "", err
 		}
-		serveOn(h, l)
-		messages, err := messagingproto.New(h, messagingproto.Config{})
-		if err != nil {
+		if err := serveOn(h, l); err != nil {
 			return "", err
 		}
-		messages.Handle(func(context.Context, peer.ID, []byte) { l.received.Add(1) })
 		return h.PublicKey().String() + "::" + h.Network().ListenAddresses()[0].String(), nil
 	},
 	dialer: func() (dialer, error) {
@@ -54,7 +50,7 @@ var oursStack = stack{
 		if err != nil {
 			return dialer{}, err
 		}
-		messages, err := messagingproto.New(h, messagingproto.Config{})
+		messages, err := newMessages(h)
 		if err != nil {
 			return dialer{}, err
 		}
@@ -64,38 +60,7 @@ var oursStack = stack{
 				if err != nil {
 					return link{}, err
 				}
-				id := to.Key.PeerID()
-				l, err := connect(ctx, h, peer.AddrInfo{ID: id, Addrs: to.Addrs})
-				if err != nil {
-					return link{}, err
-				}
-				window := make(chan struct{}, 400) // a peer's queue holds 500
-				var failed error
-				var mu sync.Mutex
-				done := func(res messagingproto.Result) {
-					if res.Err != nil {
-						mu.Lock()
-						failed = res.Err
-						mu.Unlock()
-					}
-					<-window
-				}
-				l.send = func(m []byte) error {
-					window <- struct{}{}
-					return messages.SendAsync(id, m, done)
-				}
-				l.flush = func() error {
-					for range cap(window) {
-						window <- struct{}{}
-					}
-					for range cap(window) {
-						<-window
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					return failed
-				}
-				return l, nil
+				return connect(ctx, h, messages, peer.AddrInfo{ID: to.Key.PeerID(), Addrs: to.Addrs})
 			},
 			close: func() { _ = messages.Close(); _ = h.Close() },
 		}, nil
@@ -118,20 +83,41 @@ func newOurs(listens bool) (*tari.Host, error) {
 
 var loopback = []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}
 
-// serveOn serves the workloads on any libp2p host.
-func serveOn(h host.Host, l *listener) {
-	for _, p := range []string{sinkProtocol, echoProtocol, messageProtocol} {
+// serveOn serves the workloads on any libp2p host, messages with our package for them.
+func serveOn(h host.Host, l *listener) error {
+	for _, p := range []string{sinkProtocol, echoProtocol} {
 		h.SetStreamHandler(protocol.ID(p), func(s network.Stream) { l.serve(p, s) })
 	}
+	messages, err := newMessages(h)
+	if err != nil {
+		return err
+	}
+	messages.Handle(func(context.Context, peer.ID, []byte) { l.received.Add(1) })
+	return nil
+}
+
+// newMessages makes queues that take as much as those of batch.go.
+func newMessages(h host.Host) (*messagingproto.Service, error) {
+	return messagingproto.New(h, messagingproto.Config{Limits: messagingproto.Limits{PeerMessages: maxPending}})
 }
 
 // connect links any libp2p host with another.
-func connect(ctx context.Context, h host.Host, to peer.AddrInfo) (link, error) {
+func connect(ctx context.Context, h host.Host, messages *messagingproto.Service, to peer.AddrInfo) (link, error) {
 	if err := h.Connect(ctx, to); err != nil {
 		return link{}, err
 	}
+	w := newWindow()
 	return link{
-		open:  func(p string) (stream, error) { return h.NewStream(ctx, to.ID, protocol.ID(p)) },
+		open: func(p string) (stream, error) { return h.NewStream(ctx, to.ID, protocol.ID(p)) },
+		send: func(m []byte) error {
+			w.enter(len(m))
+			err := messages.SendAsync(to.ID, m, w.leave)
+			if err != nil {
+				w.leave(messagingproto.Result{})
+			}
+			return err
+		},
+		flush: w.wait,
 		close: func() { _ = h.Network().ClosePeer(to.ID) },
 	}, nil
 }
@@ -150,11 +136,17 @@ func libp2pStack(name string, newHost func(listens bool) (host.Host, error)) sta
 			if err != nil {
 				return "", err
 			}
-			serveOn(h, l)
+			if err := serveOn(h, l); err != nil {
+				return "", err
+			}
 			return fmt.Sprintf("%s::%s", h.ID(), h.Network().ListenAddresses()[0]), nil
 		},
 		dialer: func() (dialer, error) {
 			h, err := newHost(false)
+			if err != nil {
+				return dialer{}, err
+			}
+			messages, err := newMessages(h)
 			if err != nil {
 				return dialer{}, err
 			}
@@ -169,10 +161,9 @@ func libp2pStack(name string, newHost func(listens bool) (host.Host, error)) sta
 					if err != nil {
 						return link{}, err
 					}
-					l, err := connect(ctx, h, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{a}})
-					return batched(l), err
+					return connect(ctx, h, messages, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{a}})
 				},
-				close: func() { _ = h.Close() },
+				close: func() { _ = messages.Close(); _ = h.Close() },
 			}, nil
 		},
 	}

@@ -29,6 +29,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; medians are shown")
 	flag.DurationVar(&o.each, "each", time.Second, "how long a measurement takes, about")
 	flag.StringVar(&o.only, "only", "", "only tasks whose name begins so")
+	flag.StringVar(&o.pairs, "pairs", "", "only these pairs, such as ours,stock")
 	file := flag.String("json", "", "append the run to this file, one line of JSON")
 	flag.Parse()
 	report, err := run(o)
@@ -49,6 +50,7 @@ type options struct {
 	rounds int
 	each   time.Duration
 	only   string
+	pairs  string
 	quick  bool // a look whether it works, with a few connections and little memory
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,9 @@ func startPairs(o options) (pairs []*pair, err error) {
 		if (names[0] == rustName || names[1] == rustName) && o.rust == "" {
 			continue
 		}
+		if o.pairs != "" && !slices.Contains(strings.Split(o.pairs, ","), pairName(names[0], names[1])) {
+			continue
+		}
 		p, err := startPair(names[0], names[1], o.rust)
 		if err != nil {
 			return pairs, err
@@ -50,11 +54,15 @@ func startPairs(o options) (pairs []*pair, err error) {
 	return pairs, nil
 }
 
-func startPair(client, server, rust string) (p *pair, err error) {
-	p = &pair{name: client, sized: map[string]int{}, rust: rust}
-	if client != server {
-		p.name = client + "→" + server
+func pairName(client, server string) string {
+	if client == server {
+		return client
 	}
+	return client + "→" + server
+}
+
+func startPair(client, server, rust string) (p *pair, err error) {
+	p = &pair{name: pairName(client, server), sized: map[string]int{}, rust: rust}
 	if p.server, err = startProcess("serve", server, rust); err != nil {
 		return nil, err
 	}
