@@ -10,12 +10,15 @@ import (
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multistream"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/messagingproto"
 	"github.com/tari-libp2p/tari-libp2p/noise"
+	"github.com/tari-libp2p/tari-libp2p/rpc"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 	"github.com/tari-libp2p/tari-libp2p/wiremode"
 )
@@ -56,7 +59,7 @@ func (k FailureKind) httpStatus() int {
 type Failure struct {
 	Kind   FailureKind `json:"failure"`
 	Text   string      `json:"error"`
-	Reason string      `json:"reason,omitempty"` // why a message was not sent, in messagingproto's words
+	Reason string      `json:"reason,omitempty"` // why a message was not sent, in messagingproto's words, or what the peer answered to a call, in rpc's
 	err    error
 }
 
@@ -79,8 +82,12 @@ func FailureOf(err error) *Failure {
 	}
 	f := &Failure{Kind: kindOf(err), Text: plain(err), err: err}
 	var send *messagingproto.SendError
-	if errors.As(err, &send) {
+	var status *rpc.Status
+	switch {
+	case errors.As(err, &send):
 		f.Reason = send.Reason.String()
+	case errors.As(err, &status):
+		f.Reason = status.Code.String()
 	}
 	return f
 }
@@ -105,6 +112,8 @@ func kindOf(err error) FailureKind {
 	case isAny(err, context.DeadlineExceeded, os.ErrDeadlineExceeded, syscall.ETIMEDOUT),
 		errors.As(err, &netError) && netError.Timeout():
 		return FailTimeout
+	case errors.As(err, new(multistream.ErrNotSupported[protocol.ID])), errors.As(err, new(*rpc.Status)), errors.As(err, new(*rpc.RejectedError)), errors.As(err, new(*rpc.SessionError)):
+		return FailRefused
 	case errors.As(err, &stage):
 		if isAny(err, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, network.ErrReset) {
 			return FailRefused // hung up in the middle of the handshake

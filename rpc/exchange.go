@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // exchange is one request and its answers. Nobody else uses the session until
@@ -40,8 +42,8 @@ func (c *Client) open(ctx context.Context) (*exchange, error) {
 	return &exchange{c: c, ctx: ctx, unwatch: c.watch(ctx)}, nil
 }
 
-// begin sends a request.
-func (c *Client) begin(ctx context.Context, method uint32, payload proto.Message) (*exchange, error) {
+// begin sends a request, whose payload is in it or a message.
+func (c *Client) begin(ctx context.Context, r request, payload proto.Message) (*exchange, error) {
 	x, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -49,8 +51,9 @@ func (c *Client) begin(ctx context.Context, method uint32, payload proto.Message
 	if c.lastID++; c.lastID == 0 { // that of pings
 		c.lastID = 1
 	}
-	x.id, x.method, x.first = c.lastID, method, time.Now()
-	if err := x.send(request{ID: uint32(x.id), Method: method, Deadline: x.deadline()}, payload); err != nil {
+	x.id, x.method, x.first = c.lastID, r.Method, time.Now()
+	r.ID, r.Deadline = uint32(x.id), x.deadline()
+	if err := x.send(r, payload); err != nil {
 		x.finished = true
 		x.end()
 		return nil, err
@@ -71,13 +74,17 @@ func (x *exchange) deadline() uint64 {
 // part ends the session.
 func (x *exchange) send(r request, payload proto.Message) error {
 	c, b := x.c, x.c.buf[:0]
+	var err error
 	if payload == nil {
 		b = appendFrame(b, r)
-	} else {
-		var err error
-		if b, err = appendWith(b, r, payload, c.rules.request); err != nil {
-			return fmt.Errorf("rpc: request: %w", err)
+		if size := len(b) - headSize; size > c.rules.request {
+			err = &tariproto.FrameSizeError{Size: uint64(size), Max: c.rules.request}
 		}
+	} else {
+		b, err = appendWith(b, r, payload, c.rules.request)
+	}
+	if err != nil {
+		return fmt.Errorf("rpc: request: %w", err)
 	}
 	c.buf = small(b)
 	_ = c.stream.SetWriteDeadline(time.Now().Add(c.cfg.Deadline + c.cfg.Grace))

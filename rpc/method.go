@@ -130,7 +130,7 @@ func (m Unary[Req, Resp]) once(ctx context.Context, via Caller, req Req) (resp R
 		return resp, err
 	}
 	defer release()
-	x, err := c.begin(ctx, m.Number, req)
+	x, err := c.begin(ctx, request{Method: m.Number}, req)
 	if err != nil {
 		return resp, err
 	}
@@ -173,7 +173,7 @@ func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, yie
 		return err
 	}
 	defer release()
-	x, err := c.begin(ctx, m.Number, req)
+	x, err := c.begin(ctx, request{Method: m.Number}, req)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tari-libp2p/tari-libp2p/dialect"
 )
 
 // fields adds the names of all fields in v to names.
@@ -34,6 +36,7 @@ func TestFieldsDocumented(t *testing.T) {
 	startRun(t, dir, "--json", "--allow-test-addresses", "--peer", them.peer, "--public-address", "/ip4/127.0.0.1/tcp/1")
 	connected := them.line(`"event":"connected"`)
 	_, address, _ := strings.Cut(them.peer, "::")
+	service := startService(t, dialect.Mainnet)
 	book := filepath.Join(out, "book")
 	with := func(args ...string) []string { return append(args, "--data-dir", dir) }
 	names := map[string]bool{}
@@ -51,6 +54,7 @@ func TestFieldsDocumented(t *testing.T) {
 		{"liveness", address},
 		{"seeds", "--seed-file", book},
 		{"demo"},
+		{"rpc", "call", service, "t/test/1", "2", "0801"}, {"rpc", "call", service, "t/test/1", "3"},
 		{"tor", "status", "--tor-control", "127.0.0.1:1", "--data-dir", out},
 		{"send", key(friend), "x", "--data-dir", out},
 	} {

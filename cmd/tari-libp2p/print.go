@@ -34,6 +34,14 @@ func (p *printer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// raw writes bytes as they are: only for who asked for them.
+func (p *printer) raw(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.w.Write(b)
+	return err
+}
+
 func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
 
 // json prints values that marshal to objects as one object on one line, with the schema version first.
