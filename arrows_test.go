@@ -27,6 +27,7 @@ var arrows = map[string]string{
 	"internal/prost":      "",
 	"internal/private":    "",
 	"internal/transcript": "",
+	"basenode/basenodepb": "",
 
 	// for tests
 	"internal/claimtest": "tarikey",
