@@ -31,6 +31,7 @@ var arrows = map[string]string{
 
 	// for tests
 	"internal/claimtest": "tarikey",
+	"internal/chaintest": "basenode basenode/basenodepb rpc dialect",
 	"peerbook/booktest":  "peerbook identityproto tarikey",
 	"internal/hostile":   "",
 	"internal/loadtest":  "",
@@ -48,6 +49,7 @@ var arrows = map[string]string{
 	"messagingproto": "tariproto tarikey",
 	"pipeline":       "messagingproto internal/prost",
 	"rpc":            "tariproto internal/prost",
+	"basenode":       "rpc dialect tarikey basenode/basenodepb",
 	"peerbook":       "tarikey identityproto",
 	"seeds":          ". identityproto",
 
