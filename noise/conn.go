@@ -33,6 +33,9 @@ func (c *Conn) Binding() []byte { return c.binding }
 // Read returns what is decrypted already, and waits only if that is nothing. It reads ahead of what it returns.
 func (c *Conn) Read(p []byte) (int, error) { return c.rx.read(c.inner, p) }
 
+// Await returns when there is something to Read, or with the error that Read would return. Who waits here needs no buffer for it.
+func (c *Conn) Await() error { return c.rx.await(c.inner) }
+
 // Write sends p, in as few frames and writes as it can; an empty p sends nothing. When a deadline cuts it short, the count
 // it returns includes what is sealed and not sent yet; the next Write sends that first.
 func (c *Conn) Write(p []byte) (int, error) { return c.tx.write(c.inner, p) }

@@ -94,6 +94,18 @@ func (rx *receiver) read(c net.Conn, p []byte) (n int, err error) {
 	return n, nil
 }
 
+// await waits until there is plaintext, or a frame, which may hold some.
+func (rx *receiver) await(c net.Conn) error {
+	rx.mu.Lock()
+	defer rx.mu.Unlock()
+	for len(rx.plain) == 0 && rx.err == nil && !rx.whole() {
+		if err := rx.fill(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // open decrypts a frame into p if it fits there, returning how much that is, or else in place for later reads.
 func (rx *receiver) open(p, body []byte) int {
 	if len(body) < Overhead {
@@ -124,17 +136,21 @@ func (rx *receiver) open(p, body []byte) int {
 
 // cut takes the next whole frame out of the buffer, skipping frames of length 0. The body is good until the next fill.
 func (rx *receiver) cut() (body []byte, ok bool) {
-	for {
-		size, ok := rx.announced()
-		if !ok || rx.w-rx.r-HeaderSize < size {
-			return nil, false
-		}
+	for rx.whole() {
+		size, _ := rx.announced()
 		body = rx.buf[rx.r+HeaderSize : rx.r+HeaderSize+size]
 		rx.r += HeaderSize + size
 		if size > 0 {
 			return body, true
 		}
 	}
+	return nil, false
+}
+
+// whole tells whether all of the next frame is there.
+func (rx *receiver) whole() bool {
+	size, ok := rx.announced()
+	return ok && rx.w-rx.r-HeaderSize >= size
 }
 
 // announced returns the size of the next frame if its header is there.

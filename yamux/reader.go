@@ -1,9 +1,11 @@
 package yamux
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"math"
+	"sync"
 	"time"
 
 	pool "github.com/libp2p/go-buffer-pool"
@@ -27,6 +29,8 @@ const (
 // away.
 func (s *Session) run() {
 	defer close(s.finished)
+	s.in = borrowReader(&s.pulse)
+	defer s.giveBackReader()
 	err := s.readFrames()
 	var breach *ViolationError
 	if errors.As(err, &breach) {
@@ -44,6 +48,9 @@ func (s *Session) run() {
 // readFrames returns why reading ended: never nil.
 func (s *Session) readFrames() error {
 	for {
+		if err := s.await(); err != nil {
+			return connectionEnded(err)
+		}
 		b, err := s.in.Peek(headerSize)
 		if err != nil {
 			return connectionEnded(err)
@@ -57,6 +64,34 @@ func (s *Session) readFrames() error {
 			return err
 		}
 	}
+}
+
+// awaiter is a connection that can be waited for without a buffer to read into.
+type awaiter interface{ Await() error }
+
+// await does that between frames, and gives our buffer back meanwhile.
+func (s *Session) await() error {
+	if s.in.Buffered() > 0 || s.quiet == nil {
+		return nil
+	}
+	s.giveBackReader()
+	err := s.quiet.Await()
+	s.in = borrowReader(&s.pulse)
+	return err
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallBody) }}
+
+func borrowReader(r io.Reader) *bufio.Reader {
+	in := readers.Get().(*bufio.Reader)
+	in.Reset(r)
+	return in
+}
+
+func (s *Session) giveBackReader() {
+	s.in.Reset(nil)
+	readers.Put(s.in)
+	s.in = nil
 }
 
 func connectionEnded(err error) error {

@@ -19,7 +19,8 @@ type Session struct {
 	cfg    Config
 	client bool
 	conn   net.Conn
-	in     *bufio.Reader
+	quiet  awaiter       // conn, if it is one
+	in     *bufio.Reader // of the reading goroutine, and borrowed
 	w      *writer
 	mem    *memory
 	pulse  pulse
@@ -73,7 +74,7 @@ func newSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*
 		s.nextID = 1
 	}
 	s.cond.L = &s.mu
-	s.in = bufio.NewReaderSize(&s.pulse, smallBody)
+	s.quiet, _ = c.(awaiter)
 	s.w = newWriter(c, cfg, s)
 	s.pulse.start(s)
 	go s.run() // ends with the connection; Close waits for it
