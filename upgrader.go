@@ -65,7 +65,7 @@ var ErrRefused = errors.New("our connection gater refuses this peer")
 
 // Upgrade makes a connection ready for substreams, within dialect.Budget and ctx. It closes raw and scope when it fails.
 func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet.Conn, dir network.Direction, expect peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
-	h := &handshake{u: u, raw: raw, dir: dir, expect: expect, scope: scope}
+	h := &handshake{u: u, raw: raw, dir: dir, expect: expect, scope: scope, stages: make([]dialect.StageTime, 0, maxStages)}
 	keepUnsent(raw)
 	budget, cancel := context.WithTimeout(ctx, dialect.Budget)
 	defer cancel()
@@ -99,6 +99,9 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		scope:          scope,
 	}, nil
 }
+
+// maxStages is how many stages a handshake has.
+const maxStages = 5
 
 // handshake is one connection on its way up.
 type handshake struct {

@@ -93,5 +93,6 @@ func (s *steps) finish() (*Session, error) {
 		}
 		return nil, s.err
 	}
-	return &s.session, nil
+	session := s.session // a pointer into s would keep all of the handshake
+	return &session, nil
 }

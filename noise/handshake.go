@@ -1,6 +1,7 @@
 package noise
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -195,7 +196,7 @@ func (h *handshake) finish() (*Conn, error) {
 		return nil, &HandshakeError{"finish", err}
 	}
 	h.conn.remote = remote
-	h.conn.binding = h.state.ChannelBinding()
+	h.conn.binding = bytes.Clone(h.state.ChannelBinding()) // which would keep all of the state
 	ours, theirs := h.first, h.second
 	if !h.initiator {
 		ours, theirs = theirs, ours
