@@ -265,5 +265,5 @@ func TestRateToRust(t *testing.T) {
 	}
 	last := sha256Hex(patternMessage(series, count-1, size))
 	rust.wait("the last message", func(ev event) bool { return isMessage(ev) && ev.SHA256 == last })
-	fmt.Printf("| T12 | 256 B messages, Go to Rust 6.3.0-pre.2 | ≥ 20,000/s | %.0f/s |\n", count/time.Since(start).Seconds())
+	t.Logf("row: 256 B messages, Go to Rust 6.3.0-pre.2 | ≥ 20,000/s | %.0f/s", count/time.Since(start).Seconds())
 }

@@ -57,6 +57,7 @@ churn() {
 	step lives 30m env TARI_LIBP2P_CHURN=20m go test -v -tags interop -count=1 -timeout 30m -run TestChurn ./interop
 	step closing 30m env TARI_LIBP2P_CLOSING_RUNS=50 go test -v -tags interop -count=1 -timeout 30m -run 'TestRustDisconnects|TestWeClose' ./interop
 	step ties 15m env TARI_LIBP2P_CLOSING_RUNS=100 go test -v -tags interop -count=1 -timeout 15m -run TestSimultaneousDials ./interop
+	step messages 10m go test -v -tags interop -count=1 -timeout 10m -run 'TestStoppedPeer|TestRateToRust' ./interop
 	step idle 15m go test -v -tags interop -count=1 -timeout 15m -run TestSeedIdle ./interop
 }
 
