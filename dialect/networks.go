@@ -69,3 +69,7 @@ func Of(n Network) Dialect {
 
 // String returns the name.
 func (n Network) String() string { return n.Name }
+
+// Signed reports whether peers of the network sign their claims, so that others can pass them on and be believed. Those of 2020 and 2021
+// do not.
+func (n Network) Signed() bool { return n.speaks == nil }

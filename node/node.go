@@ -42,6 +42,7 @@ type Config struct {
 	Tor                Tor                 // how to use Tor or another SOCKS proxy; zero = not
 	Limits             tari.Limits         // of what strangers can make us hold; Liveness is the node's own
 	Connectivity       connectivity.Config // whom to keep connected to, besides Peers; zero = tari_comms' figures
+	NoPeerSync         bool                // do not tell peers of others who ask for them
 	OnEvent            func(Event)         // called from several goroutines, and waited for; nil = nobody listens
 }
 
@@ -50,7 +51,7 @@ type Node struct {
 	Host     *tari.Host
 	Peers    *peerbook.Book
 	Messages *messagingproto.Service
-	RPC      *RPC
+	RPC      *RPC // for services of one's own too; the node itself serves peersync.Service
 	Identity *Identity
 
 	Connectivity *connectivity.Manager // its WaitOnline comes after Start; nil before Start, in an open folder and on an Errand

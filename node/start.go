@@ -100,6 +100,9 @@ func (n *Node) build() (err error) {
 	}
 	n.Messages.Handle(n.onMessage)
 	n.RPC = newRPC(n)
+	if err := n.tellPeers(); err != nil {
+		return err
+	}
 	for _, p := range cfg.Peers {
 		if _, err := n.learn(p, false); err != nil {
 			return err
