@@ -1,0 +1,262 @@
+package crawl
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/rpc"
+)
+
+// Test200: all of a network of 200 are found, each is visited once, and nobody is
+// crowded: that is counted at their end.
+func Test200(t *testing.T) {
+	s := new(crowd)
+	nodes := network200(t, s, 200)
+	dead := signed(t, closedPort(t))
+	nodes[50].tell(dead)
+	told := 0
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
+		Start: []tari.Address{nodes[0].at(), nodes[7].at()}, AllowTestAddresses: true, Parallel: 24, PerHost: 3,
+		OnVisit: func(p Peer, at Progress) {
+			if told++; at.Done != told || at.Known < told || p.Visit == nil || at.Visits > 24 {
+				t.Errorf("after visit %d: %+v", told, at)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := classes(result); !maps.Equal(got, map[Class]int{Answered: 200, Unreachable: 1}) || told != 201 {
+		t.Errorf("%v, %d visits", got, told)
+	}
+	found := of(result)
+	for i, n := range nodes {
+		p, ok := found[n.claim.Key]
+		if !ok || p.Claim == nil || p.Claim.VerifySignature(time.Now()) != nil || p.ToldBy != 4 || p.Visit.Told < 4 || p.Visit.Invalid != nil {
+			t.Errorf("node %d: %+v", i, p)
+		}
+		if visits, asked := n.counts(); visits != 1 || asked != 1 || n.features[0] != identityproto.FeatureClient {
+			t.Errorf("node %d was visited %d times, asked %d times, by %v", i, visits, asked, n.features)
+		}
+	}
+	for host, most := range s.most {
+		if most > 3 {
+			t.Errorf("%d visits at a time at %s", most, host)
+		}
+	}
+	if s.mostAll > 24 || s.mostAll < 2 {
+		t.Errorf("%d visits at a time", s.mostAll)
+	}
+	for i, n := range nodes { // it leaves when it has its answer
+		for end := time.Now().Add(patience); len(n.Network().Conns()) > 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("node %d still has a connection", i)
+			}
+		}
+	}
+	if sum := result.Summary(); sum.Reached != 200 || sum.Waiting != 0 || sum.Kinds["ip4"] != (KindCount{201, 200}) || sum.Agents[tari.DefaultUserAgent] != 200 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// closedPort is an address where nobody listens.
+func closedPort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.2.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := manet.FromNetAddr(l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.String()
+}
+
+// knocks counts who knocks at a port, and hangs up.
+func knocks(t testing.TB, ip string) (addr string, count *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", ip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count = new(atomic.Int64)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			count.Add(1)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	a, err := manet.FromNetAddr(l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.String(), count
+}
+
+// TestNoWeapon: peers that make up others cannot make us knock at somebody's door again and again.
+func TestNoWeapon(t *testing.T) {
+	s := new(crowd)
+	liar := s.serve(t, "", rpc.ServerConfig{})
+	door, count := knocks(t, "127.0.3.1")
+	for range 300 { // one address
+		liar.tell(signed(t, door))
+	}
+	host, hosts := "127.0.3.2", 100
+	for port := range hosts { // one host
+		liar.tell(signed(t, fmt.Sprintf("/ip4/%s/tcp/%d", host, 2000+port)))
+	}
+	good := s.serve(t, "127.0.3.3", rpc.ServerConfig{})
+	for range 20 { // the address of a good peer, before it comes
+		liar.tell(signed(t, good.claim.Addresses[0].String()))
+	}
+	liar.tell(good.claim)
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
+		Start: []tari.Address{liar.at()}, AllowTestAddresses: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count.Load(); n != 1 {
+		t.Errorf("knocked %d times at one address", n)
+	}
+	dials := 0
+	for _, p := range result.Peers {
+		for _, a := range p.Visit.Attempts {
+			if hostOf(ma.StringCast(a.Address)) == host && a.Class != LeftAlone {
+				dials++
+			}
+		}
+	}
+	if dials < maxAbsent || dials >= maxAbsent+defaultPerHost {
+		t.Errorf("knocked %d times at one host", dials)
+	}
+	if got := classes(result); got[Answered] != 2 || got[LeftAlone] != hosts-dials || got[Authentication] != 20 {
+		t.Errorf("%v", got)
+	}
+	if p := of(result)[good.claim.Key]; p.Visit.Class != Answered {
+		t.Errorf("the good peer behind the false ones: %+v", p.Visit)
+	}
+}
+
+// TestMaxPeers: a peer that makes up others without end does not fill the memory.
+func TestMaxPeers(t *testing.T) {
+	liar := new(crowd).serve(t, "", rpc.ServerConfig{})
+	for i := range 200 {
+		liar.tell(signed(t, fmt.Sprintf("/ip4/127.0.4.1/tcp/%d", 1000+i)))
+	}
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
+		Start: []tari.Address{liar.at()}, AllowTestAddresses: true, MaxPeers: 50,
+	})
+	if err != nil || len(result.Peers) != 50 || result.Dropped != 151 {
+		t.Errorf("%d peers, %d dropped, %v", len(result.Peers), result.Dropped, err)
+	}
+}
+
+// TestBusy: a peer without a session left is asked again, later.
+func TestBusy(t *testing.T) {
+	s := new(crowd)
+	busy := s.serve(t, "", rpc.ServerConfig{MaxSessions: 1})
+	other := guest(t, tari.Config{AllowTestAddresses: true})
+	if err := other.Connect(t.Context(), busy.at().AddrInfo()); err != nil {
+		t.Fatal(err)
+	}
+	holds, err := rpc.Connect(t.Context(), other, busy.ID(), "t/dht/1", rpc.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []Class
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
+		Start: []tari.Address{busy.at()}, AllowTestAddresses: true, Pause: 50 * time.Millisecond,
+		OnVisit: func(p Peer, _ Progress) {
+			seen = append(seen, p.Visit.Class)
+			holds.Close()
+			for busy.rpc.Sessions() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		},
+	})
+	if err != nil || len(seen) != 2 || seen[0] != Busy || seen[1] != Answered || result.Peers[0].Visits != 2 {
+		t.Errorf("%v, %v", seen, err)
+	}
+	if _, asked := busy.counts(); asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// TestAlwaysBusy: not for ever.
+func TestAlwaysBusy(t *testing.T) {
+	busy := new(crowd).serve(t, "", rpc.ServerConfig{MaxSessions: 1})
+	other := guest(t, tari.Config{AllowTestAddresses: true})
+	if err := other.Connect(t.Context(), busy.at().AddrInfo()); err != nil {
+		t.Fatal(err)
+	}
+	holds, err := rpc.Connect(t.Context(), other, busy.ID(), "t/dht/1", rpc.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holds.Close()
+	began := time.Now()
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
+		Start: []tari.Address{busy.at()}, AllowTestAddresses: true, Pause: 20 * time.Millisecond,
+	})
+	if visits, _ := busy.counts(); err != nil || visits-1 != maxVisits || result.Peers[0].Visit.Class != Busy || time.Since(began) < 60*time.Millisecond {
+		t.Errorf("%d visits, %+v, %v", visits, result.Peers[0].Visit, err)
+	}
+}
+
+// TestInterrupted: the end of the context ends a crawl, and another goes on.
+func TestInterrupted(t *testing.T) {
+	s := new(crowd)
+	nodes := network200(t, s, 30)
+	cfg := Config{
+		Start: []tari.Address{nodes[0].at()}, AllowTestAddresses: true, Parallel: 2,
+		Journal: filepath.Join(t.TempDir(), "journal"), Network: "localnet",
+	}
+	ctx, stop := withStop(t)
+	cfg.OnVisit = func(_ Peer, at Progress) {
+		if at.Done == 10 {
+			stop()
+		}
+	}
+	result, err := Run(ctx, guest(t, tari.Config{AllowTestAddresses: true}), cfg)
+	if err == nil || result.Summary().Waiting == 0 {
+		t.Fatalf("%+v, %v", result.Summary(), err)
+	}
+	cfg.OnVisit = nil
+	result, err = Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), cfg)
+	if got := classes(result); err != nil || got[Answered] != 30 || len(result.Peers) != 30 {
+		t.Errorf("%v, %v", got, err)
+	}
+	again := 0
+	for _, n := range nodes {
+		_, asked := n.counts()
+		again += max(0, asked-1)
+	}
+	if again > 2 {
+		t.Errorf("%d were asked twice", again)
+	}
+	// A crawl that is done visits nobody.
+	cfg.OnVisit = func(p Peer, _ Progress) { t.Errorf("visited %s", p.Key) }
+	if result, err = Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), cfg); err != nil || classes(result)[Answered] != 30 {
+		t.Errorf("%v, %v", classes(result), err)
+	}
+}
