@@ -28,6 +28,7 @@ var arrows = map[string]string{
 	"internal/private":    "",
 	"internal/transcript": "",
 	"basenode/basenodepb": "",
+	"internal/dhtproto":   "",
 
 	// for tests
 	"internal/claimtest": "tarikey",
@@ -52,6 +53,7 @@ var arrows = map[string]string{
 	"basenode":       "rpc dialect tarikey basenode/basenodepb",
 	"peerbook":       "tarikey identityproto",
 	"seeds":          ". identityproto",
+	"peersync":       "rpc identityproto tarikey internal/dhtproto",
 
 	// policy: how many connections, to whom
 	"connectivity": "",
@@ -59,6 +61,7 @@ var arrows = map[string]string{
 
 	// assembly
 	"node":            "*",
+	"crawl":           ". node peersync rpc dialect identityproto tarikey",
 	"cmd/tari-libp2p": "*",
 }
 
