@@ -74,7 +74,7 @@ func (a *app) rpcCallCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			return a.asStranger(ctx, peer, func(n *node.Node) error {
+			return a.asStranger(ctx, []tari.Address{peer}, func(n *node.Node) error {
 				service := n.RPC.Peer(peer.Key.PeerID(), protocol.ID(args[1]))
 				return a.call(ctx, service, rpc.Raw{Number: uint32(method)}, payload, int(limit), raw)
 			})
@@ -149,8 +149,8 @@ func (a *app) payload(args []string) (payload []byte, err error) {
 	return payload, nil
 }
 
-// asStranger runs f with a node that has a throw-away identity, leaves nothing behind, and knows where the peer is.
-func (a *app) asStranger(ctx context.Context, peer tari.Address, f func(*node.Node) error) error {
+// asStranger runs f with a node that has a throw-away identity, leaves nothing behind, and knows where the peers are.
+func (a *app) asStranger(ctx context.Context, peers []tari.Address, f func(*node.Node) error) error {
 	network, err := networkByName(a.options.network)
 	if err != nil {
 		return err
@@ -159,6 +159,8 @@ func (a *app) asStranger(ctx context.Context, peer tari.Address, f func(*node.No
 	if err != nil {
 		return err
 	}
-	n.Host.SetConfigured(peer.AddrInfo())
+	for _, peer := range peers {
+		n.Host.SetConfigured(peer.AddrInfo())
+	}
 	return errors.Join(f(n), n.Close())
 }

@@ -37,6 +37,9 @@ func TestFieldsDocumented(t *testing.T) {
 	connected := them.line(`"event":"connected"`)
 	_, address, _ := strings.Cut(them.peer, "::")
 	service := startService(t, dialect.Mainnet)
+	chain, forked := startChain(t, 3)
+	other, _ := startChain(t, 3)
+	forked.Set(4, 0, 1, 10)
 	book := filepath.Join(out, "book")
 	with := func(args ...string) []string { return append(args, "--data-dir", dir) }
 	names := map[string]bool{}
@@ -54,7 +57,12 @@ func TestFieldsDocumented(t *testing.T) {
 		{"liveness", address},
 		{"seeds", "--seed-file", book},
 		{"demo"},
-		{"rpc", "call", service, "t/test/1", "2", "0801"}, {"rpc", "call", service, "t/test/1", "3"},
+		{"rpc", "call", service, "t/test/1", "2", "0801"},
+		{"rpc", "call", service, "t/test/1", "3"},
+		{"tip", chain, nobody(), "--network", "localnet"},
+		{"fork-check", chain, other, nobody(), "--tolerate", "0", "--network", "localnet"},
+		{"headers", chain, "--network", "localnet"},
+		{"blocks", chain, "--network", "localnet"},
 		{"tor", "status", "--tor-control", "127.0.0.1:1", "--data-dir", out},
 		{"send", key(friend), "x", "--data-dir", out},
 	} {

@@ -24,7 +24,11 @@ const (
 	exitRefused        = 5
 	exitTimeout        = 6
 	exitNotFound       = 7
+	exitForked         = 8
 )
+
+// failForked is the kind of failure that only fork-check has.
+const failForked node.FailureKind = "forked"
 
 // app is what all commands share.
 type app struct {
@@ -54,7 +58,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON: one object, or one a line for what goes on")
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
-		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.torCommand(), a.rpcCommand(), a.versionCommand(),
+		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.torCommand(), a.tipCommand(), a.forkCheckCommand(), a.headersCommand(), a.blocksCommand(), a.rpcCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -116,6 +120,8 @@ func exitCode(kind node.FailureKind) int {
 		return exitTimeout
 	case node.FailNotFound:
 		return exitNotFound
+	case failForked:
+		return exitForked
 	default:
 		return exitOther
 	}

@@ -149,8 +149,13 @@ func (c *Chain) Served() int {
 	return c.served
 }
 
+// Server is where services are registered: an rpc.Server or a node.RPC.
+type Server interface {
+	Register(service protocol.ID, methods ...rpc.Method) error
+}
+
 // Register lets a server serve the chain.
-func (c *Chain) Register(s *rpc.Server) error {
+func (c *Chain) Register(s Server) error {
 	for service, methods := range map[protocol.ID][]rpc.Method{
 		basenode.SyncService: {
 			basenode.SyncBlocks.Serve(c.syncBlocks), basenode.SyncHeaders.Serve(c.syncHeaders),
@@ -372,8 +377,25 @@ func (c *Chain) syncBlocks(ctx context.Context, p peer.ID, req *basenodepb.SyncB
 		if c.lie == BodyOther && height == c.at {
 			hash[0] ^= 1
 		}
-		return &basenodepb.BlockBodyResponse{Hash: hash[:], Body: &basenodepb.AggregateBody{
-			Kernels: []*basenodepb.TransactionKernel{{Fee: height}},
-		}}, true, nil
+		return &basenodepb.BlockBodyResponse{Hash: hash[:], Body: body(height)}, true, nil
 	}))
+}
+
+// body has an output, an input in the form in which nodes send it, and a kernel whose fee is the height.
+func body(height uint64) *basenodepb.AggregateBody {
+	data := fill(9, height)
+	of := &basenodepb.Commitment{Data: data[:]}
+	by := &basenodepb.ComAndPubSignature{EphemeralCommitment: data[:], EphemeralPubkey: data[:], UA: data[:], UX: data[:], UY: data[:]}
+	return &basenodepb.AggregateBody{
+		Inputs: []*basenodepb.TransactionInput{{OutputHash: data[:], InputData: []byte{1}, ScriptSignature: by}},
+		Outputs: []*basenodepb.TransactionOutput{{
+			Features:   &basenodepb.OutputFeatures{OutputType: 1, Maturity: height, CoinbaseExtra: []byte("extra"), SidechainFeature: []byte{0x0a, 0}, RangeProofType: 1},
+			Commitment: of, RangeProof: &basenodepb.RangeProof{ProofBytes: data[:]}, Script: []byte{0x73}, SenderOffsetPublicKey: data[:],
+			MetadataSignature: by, Covenant: []byte{1}, Version: 1, EncryptedData: data[:], MinimumValuePromise: 1,
+		}},
+		Kernels: []*basenodepb.TransactionKernel{{
+			Features: 1, Fee: height, LockHeight: 1, Excess: of, ExcessSig: &basenodepb.Signature{PublicNonce: data[:], Signature: data[:]},
+			Version: 1, BurnCommitment: of,
+		}},
+	}
 }
