@@ -64,7 +64,7 @@ func Test200(t *testing.T) {
 			}
 		}
 	}
-	if sum := result.Summary(); sum.Reached != 200 || sum.Waiting != 0 || sum.Kinds["ip4"] != (KindCount{201, 200}) || sum.Agents[tari.DefaultUserAgent] != 200 {
+	if sum := result.Summary(); sum.Reached != 200 || sum.Waiting != 0 || sum.Kinds["ip4"] != (KindCount{201, 200}) || len(sum.Agents) != 1 || sum.Agents[0] != (AgentCount{tari.DefaultUserAgent, 200}) {
 		t.Errorf("%+v", sum)
 	}
 }

@@ -1,6 +1,7 @@
 package crawl
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"io"
@@ -138,9 +139,15 @@ type Summary struct {
 	Waiting int                    `json:"waiting"` // not visited to the end
 	Dropped int                    `json:"dropped"`
 	Classes map[Class]int          `json:"classes"`
-	Agents  map[string]int         `json:"agents"` // of peers that were reached
+	Agents  []AgentCount           `json:"agents"` // of peers that were reached, the most frequent first
 	Kinds   map[string]KindCount   `json:"address_kinds"`
 	Invalid map[peersync.Fault]int `json:"invalid"` // claims, as often as they were told
+}
+
+// AgentCount counts peers with a user agent.
+type AgentCount struct {
+	UserAgent string `json:"user_agent"`
+	Peers     int    `json:"peers"`
 }
 
 // KindCount counts peers with an address of a kind.
@@ -153,11 +160,22 @@ type KindCount struct {
 func (r *Result) Summary() Summary {
 	s := Summary{
 		Peers: len(r.Peers), Dropped: r.Dropped,
-		Classes: map[Class]int{}, Agents: map[string]int{}, Kinds: map[string]KindCount{}, Invalid: map[peersync.Fault]int{},
+		Classes: map[Class]int{}, Agents: []AgentCount{}, Kinds: map[string]KindCount{}, Invalid: map[peersync.Fault]int{},
 	}
+	agents := map[string]int{}
 	for i := range r.Peers {
-		s.add(&r.Peers[i])
+		p := &r.Peers[i]
+		s.add(p)
+		if v := p.Visit; v != nil && v.Class.Reached() {
+			agents[v.UserAgent]++
+		}
 	}
+	for agent, n := range agents {
+		s.Agents = append(s.Agents, AgentCount{agent, n})
+	}
+	slices.SortFunc(s.Agents, func(x, y AgentCount) int {
+		return cmp.Or(cmp.Compare(y.Peers, x.Peers), cmp.Compare(x.UserAgent, y.UserAgent))
+	})
 	return s
 }
 
@@ -171,7 +189,6 @@ func (s *Summary) add(p *Peer) {
 		}
 		if v.Class.Reached() {
 			s.Reached++
-			s.Agents[v.UserAgent]++
 		}
 	}
 	if !p.finished() {

@@ -32,7 +32,7 @@ func some(t testing.TB) *Result {
 
 func TestSummary(t *testing.T) {
 	got, _ := json.Marshal(some(t).Summary())
-	want := `{"peers":3,"reached":1,"waiting":1,"dropped":4,"classes":{"answered":1,"unreachable":1},"agents":{"=cmd|calc":1},` +
+	want := `{"peers":3,"reached":1,"waiting":1,"dropped":4,"classes":{"answered":1,"unreachable":1},"agents":[{"user_agent":"=cmd|calc","peers":1}],` +
 		`"address_kinds":{"dns":{"peers":1,"reached":0},"ip4":{"peers":1,"reached":0},"ip6":{"peers":1,"reached":0},"onion3":{"peers":1,"reached":1}},` +
 		`"invalid":{"future":1,"signature":2}}`
 	if string(got) != want {

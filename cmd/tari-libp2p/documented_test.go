@@ -56,6 +56,7 @@ func TestFieldsDocumented(t *testing.T) {
 		{"ping", friend[:64] + "::" + address},
 		{"liveness", address},
 		{"seeds", "--seed-file", book},
+		{"crawl", them.peer, friend[:64] + "::/ip4/127.0.0.1/tcp/1", "--allow-test-addresses"},
 		{"demo"},
 		{"rpc", "call", service, "t/test/1", "2", "0801"},
 		{"rpc", "call", service, "t/test/1", "3"},

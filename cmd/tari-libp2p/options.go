@@ -105,6 +105,10 @@ func (o *options) limitFlags(cmd *cobra.Command) {
 	limit(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
 	limit(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
 	limit(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
+	o.neverFlag(cmd)
+}
+
+func (o *options) neverFlag(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&o.never, "never-dial", nil, "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)")
 }
 
