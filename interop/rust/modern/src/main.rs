@@ -16,6 +16,7 @@
 //!   disconnect node_id
 //!   unban      node_id
 //!   rpc, rpc_sessions, rpc_served         see rpc.rs
+//!   chain, chain_lie, chain_pause, chain_served   see basenode.rs
 //!   quit
 //!
 //! --rpc-sessions, --rpc-peer-sessions and --rpc-cull set the limits of its RPC
@@ -26,6 +27,7 @@
 //! Events: ready, connected, disconnected, connect_failed, inbound_failed,
 //! violation, banned, message, duplex, reply, bye.
 
+mod basenode;
 mod checks;
 mod pattern;
 mod rpc;
@@ -173,10 +175,17 @@ async fn run() -> Result<(), AnyError> {
         .with_cull_oldest_peer_rpc_connection_on_full(flags.get("rpc-cull") != Some("false"))
         .finish();
     let rpc_handle = rpc_server.get_handle();
+    let chain = basenode::Chain::new();
 
     let node = builder
         .build()?
-        .add_rpc_server(rpc_server.add_service(rpc::InteropServer::new(rpc::Service)))
+        .add_rpc_server(
+            rpc_server
+                .add_service(rpc::InteropServer::new(rpc::Service))
+                .add_service(basenode::SyncServer::new(chain.clone()))
+                .add_service(basenode::WalletServer::new(chain.clone()))
+                .add_service(basenode::MempoolServer::new(chain.clone())),
+        )
         .add_protocol_extension(
             MessagingProtocolExtension::new(
                 ProtocolId::from_static(MESSAGING),
@@ -236,10 +245,10 @@ async fn run() -> Result<(), AnyError> {
             break;
         }
         let node = node.clone();
-        let (messages_out, rpc_handle) = (messages_out.clone(), rpc_handle.clone());
+        let (messages_out, rpc_handle, chain) = (messages_out.clone(), rpc_handle.clone(), chain.clone());
         tokio::spawn(async move {
             let id = command["id"].clone();
-            let mut reply = match execute(node, messages_out, rpc_handle, &command).await {
+            let mut reply = match execute(node, messages_out, rpc_handle, chain, &command).await {
                 Ok(reply) => reply,
                 Err(e) => json!({"ok": false, "error": e.to_string()}),
             };
@@ -259,6 +268,7 @@ async fn execute(
     node: CommsNode,
     messages_out: mpsc::UnboundedSender<OutboundMessage>,
     rpc_handle: RpcServerHandle,
+    chain: basenode::Chain,
     command: &Value,
 ) -> Result<Value, AnyError> {
     match command["cmd"].as_str().unwrap_or_default() {
@@ -320,6 +330,7 @@ async fn execute(
         "rpc" => rpc::call(&node, command).await,
         "rpc_sessions" => rpc::sessions(&node, command).await,
         "rpc_served" => rpc::served(rpc_handle).await,
+        "chain" | "chain_lie" | "chain_pause" | "chain_served" => chain.command(command),
         other => Err(format!("unknown command {other}").into()),
     }
 }
