@@ -62,8 +62,9 @@ const (
 	defaultParallel = 32
 	defaultPerHost  = 4
 	defaultPause    = time.Minute
-	maxVisits       = 3 // to a peer that has no time
-	maxAbsent       = 8 // peers in a row that were not there, before a host is left alone
+	maxVisits       = 3   // to a peer that has no time
+	maxAbsent       = 8   // peers in a row that were not there, before a host is left alone
+	maxAtHost       = 256 // addresses of one host that are dialed
 )
 
 // Run crawls until nobody is left to visit, or ctx ends; visits that ctx breaks
@@ -265,9 +266,8 @@ func (c *crawler) room(addrs []ma.Multiaddr) bool {
 // send begins a visit.
 func (c *crawler) send(ctx context.Context, i int, addrs []ma.Multiaddr) {
 	c.occupy(addrs, 1)
-	p := c.peers[i]
 	a := arrival{peer: i, addrs: addrs, visitor: &visitor{
-		host: c.host, key: p.Key, id: p.Key.PeerID(),
+		host: c.host, id: c.peers[i].Key.PeerID(),
 		query: peersync.Query{Clients: c.cfg.Clients, AllowTestAddresses: c.cfg.AllowTestAddresses},
 	}}
 	go func() { // run waits for it

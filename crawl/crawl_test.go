@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ import (
 func Test200(t *testing.T) {
 	s := new(crowd)
 	nodes := network200(t, s, 200)
-	dead := signed(t, closedPort(t))
+	dead := signed(t, closedPort(t, [4]byte{127, 0, 2, 1}))
 	nodes[50].tell(dead)
 	told := 0
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
@@ -69,19 +71,22 @@ func Test200(t *testing.T) {
 	}
 }
 
-// closedPort is an address where nobody listens.
-func closedPort(t testing.TB) string {
+// closedPort is an address where nobody listens, nor will before the test ends.
+func closedPort(t testing.TB, ip [4]byte) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.2.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	a, err := manet.FromNetAddr(l.Addr())
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: ip}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.String()
+	return fmt.Sprintf("/ip4/%s/tcp/%d", netip.AddrFrom4(ip), name.(*syscall.SockaddrInet4).Port)
 }
 
 // knocks counts who knocks at a port, and hangs up.
@@ -120,9 +125,9 @@ func TestNoWeapon(t *testing.T) {
 	for range 300 { // one address
 		liar.tell(signed(t, door))
 	}
-	host, hosts := "127.0.3.2", 100
-	for port := range hosts { // one host
-		liar.tell(signed(t, fmt.Sprintf("/ip4/%s/tcp/%d", host, 2000+port)))
+	const host, hosts = "127.0.3.2", 100
+	for range hosts { // one host
+		liar.tell(signed(t, closedPort(t, [4]byte{127, 0, 3, 2})))
 	}
 	good := s.serve(t, "127.0.3.3", rpc.ServerConfig{})
 	for range 20 { // the address of a good peer, before it comes
@@ -138,16 +143,16 @@ func TestNoWeapon(t *testing.T) {
 	if n := count.Load(); n != 1 {
 		t.Errorf("knocked %d times at one address", n)
 	}
-	dials := 0
+	dials, said := 0, []string{}
 	for _, p := range result.Peers {
 		for _, a := range p.Visit.Attempts {
 			if hostOf(ma.StringCast(a.Address)) == host && a.Class != LeftAlone {
-				dials++
+				dials, said = dials+1, append(said, a.Error)
 			}
 		}
 	}
 	if dials < maxAbsent || dials >= maxAbsent+defaultPerHost {
-		t.Errorf("knocked %d times at one host", dials)
+		t.Errorf("knocked %d times at one host: %v", dials, said)
 	}
 	if got := classes(result); got[Answered] != 2 || got[LeftAlone] != hosts-dials || got[Authentication] != 20 {
 		t.Errorf("%v", got)
@@ -157,11 +162,39 @@ func TestNoWeapon(t *testing.T) {
 	}
 }
 
+// TestAtHost: a host with peers without end is visited no further, also if all of them are there.
+func TestAtHost(t *testing.T) {
+	k := newKnown(true)
+	apply := func(e entry) {
+		if err := k.apply(e, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxAtHost + 1 {
+		claim := signed(t, fmt.Sprintf("/ip4/127.0.3.4/tcp/%d", 1000+i))
+		apply(heardOf(claim))
+		addrs, without := k.choose(i)
+		if i == maxAtHost {
+			if len(addrs) != 0 || without.Class != LeftAlone || without.Error == "" {
+				t.Errorf("one more: %v, %+v", addrs, without)
+			}
+			break
+		}
+		if len(addrs) != 1 {
+			t.Fatalf("%d: %+v", i, without)
+		}
+		visit := Visit{Class: Answered, Final: true, Attempts: []Attempt{{Address: claim.Addresses[0].String()}}}
+		for range 2 { // a second visit there is not one more address
+			apply(entry{Seen: &seen{Peer: i, Visit: visit}})
+		}
+	}
+}
+
 // TestMaxPeers: a peer that makes up others without end does not fill the memory.
 func TestMaxPeers(t *testing.T) {
 	liar := new(crowd).serve(t, "", rpc.ServerConfig{})
-	for i := range 200 {
-		liar.tell(signed(t, fmt.Sprintf("/ip4/127.0.4.1/tcp/%d", 1000+i)))
+	for range 200 {
+		liar.tell(signed(t, closedPort(t, [4]byte{127, 0, 4, 1})))
 	}
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
 		Start: []tari.Address{liar.at()}, AllowTestAddresses: true, MaxPeers: 50,

@@ -7,7 +7,7 @@
 // that has no time is asked again a minute later, and twice that after that. And
 // it is no weapon: what peers say of others can make it dial an address once,
 // whoever claims it, and leaves a host alone when eight peers in a row were not
-// there. Addresses that nobody may make us dial are not tried: see tari.Host.
+// there, or 256 were to be. Addresses that nobody may make us dial are not tried: see tari.Host.
 //
 // With a journal a crawl that ended in any way, by kill -9 too, goes on where it
 // was.

@@ -19,7 +19,7 @@ func aJournal(t testing.TB) (path string, cfg Config) {
 	t.Helper()
 	s := new(crowd)
 	a, b := s.serve(t, "", rpc.ServerConfig{}), s.serve(t, "", rpc.ServerConfig{})
-	a.tell(b.claim, signed(t, closedPort(t)))
+	a.tell(b.claim, signed(t, closedPort(t, [4]byte{127, 0, 2, 2})))
 	path = filepath.Join(t.TempDir(), "journal")
 	cfg = Config{Start: []tari.Address{a.at()}, AllowTestAddresses: true, Journal: path, Network: "localnet"}
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), cfg)

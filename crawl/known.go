@@ -21,6 +21,7 @@ type known struct {
 
 	places map[string]place // addresses that were dialed, by their bytes
 	absent map[string]int   // hosts: peers in a row that were not there
+	dials  map[string]int   // hosts: addresses that were dialed
 
 	allowTest bool
 }
@@ -33,7 +34,7 @@ type place struct {
 
 func newKnown(allowTest bool) *known {
 	return &known{
-		index: make(map[tarikey.PublicKey]int), places: make(map[string]place), absent: make(map[string]int), allowTest: allowTest,
+		index: make(map[tarikey.PublicKey]int), places: make(map[string]place), absent: make(map[string]int), dials: make(map[string]int), allowTest: allowTest,
 	}
 }
 
@@ -125,6 +126,9 @@ func (k *known) tried(key tarikey.PublicKey, a Attempt) error {
 	if err != nil {
 		return err
 	}
+	if a.Class == LeftAlone || a.Class == NotTried {
+		return nil
+	}
 	was := place{class: a.Class}
 	switch {
 	case a.Owner != nil:
@@ -132,11 +136,13 @@ func (k *known) tried(key tarikey.PublicKey, a Attempt) error {
 	case a.Class == "":
 		was.owner = key
 	}
+	if _, again := k.places[string(addr.Bytes())]; !again {
+		k.dials[hostOf(addr)]++
+	}
 	k.places[string(addr.Bytes())] = was
 	switch a.Class {
 	case Unreachable, TimedOut:
 		k.absent[hostOf(addr)]++
-	case NotTried, LeftAlone:
 	default:
 		delete(k.absent, hostOf(addr))
 	}
@@ -144,25 +150,41 @@ func (k *known) tried(key tarikey.PublicKey, a Attempt) error {
 }
 
 // choose are the addresses of a peer to dial. If there are none, the visit that
-// ends before it has begun says why. An address where somebody else is, or
-// nobody was, is not dialed once more for whoever claims it too: whoever makes
-// up peers could have us knock there as often as they like.
+// ends before it has begun says why.
 func (k *known) choose(i int) (addrs []ma.Multiaddr, without Visit) {
 	p := k.peers[i]
 	without = Visit{At: time.Now(), Final: true}
 	for _, addr := range p.Addrs {
-		was, dialed := k.places[string(addr.Bytes())]
-		switch {
-		case dialed && was.owner != p.Key && was.owner.IsZero():
-			without.Attempts = append(without.Attempts, Attempt{Address: addr.String(), Class: was.class, Error: "dialed already, for another peer that claims it"})
-		case dialed && was.owner != p.Key:
-			without.Attempts = append(without.Attempts, Attempt{Address: addr.String(), Class: Authentication, Error: "another peer is there", Owner: &was.owner})
-		case k.absent[hostOf(addr)] >= maxAbsent && !p.Start:
-			without.Attempts = append(without.Attempts, Attempt{Address: addr.String(), Class: LeftAlone, Error: "too many peers in a row were not at this host"})
-		default:
+		if a := k.bars(p, addr); a != nil {
+			without.Attempts = append(without.Attempts, *a)
+		} else {
 			addrs = append(addrs, addr)
 		}
 	}
 	without.Class, without.Error = best(without.Attempts)
 	return addrs, without
+}
+
+// bars says why an address of a peer is not to be dialed; nil if it may be. One
+// where somebody else is, or nobody was, is not dialed once more for whoever
+// claims it too, and a host not without end: whoever makes up peers could have us
+// knock there as often as they like.
+func (k *known) bars(p *Peer, addr ma.Multiaddr) *Attempt {
+	a := &Attempt{Address: addr.String(), Class: LeftAlone}
+	was, dialed := k.places[string(addr.Bytes())]
+	switch host := hostOf(addr); {
+	case dialed && was.owner == p.Key, !dialed && p.Start:
+		return nil
+	case dialed && was.owner.IsZero():
+		a.Class, a.Error = was.class, "dialed already, for a peer that claims it"
+	case dialed:
+		a.Class, a.Error, a.Owner = Authentication, "another peer is there", &was.owner
+	case k.absent[host] >= maxAbsent:
+		a.Error = "too many peers in a row were not at this host"
+	case k.dials[host] >= maxAtHost:
+		a.Error = "too many peers claim to be at this host"
+	default:
+		return nil
+	}
+	return a
 }

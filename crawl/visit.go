@@ -43,7 +43,6 @@ const (
 type visitor struct {
 	host  *tari.Host
 	query peersync.Query
-	key   tarikey.PublicKey
 	id    peer.ID
 
 	visit Visit
