@@ -26,7 +26,7 @@ const livenessLine = 16
 // ProbeLiveness asks whether a node of the network answers liveness checks at addr: it sends the liveness byte and a
 // random line, and wants the line back. A node that does not let us ask hangs up, as does what is no Tari node.
 func ProbeLiveness(ctx context.Context, in dialect.Network, socks string, addr ma.Multiaddr) (Alive, error) {
-	conn, err := dialVia(ctx, socks, addr)
+	conn, err := DialAddress(ctx, socks, addr)
 	if err != nil {
 		return Alive{}, fmt.Errorf("node: liveness: connect: %w", pingError{addr, err})
 	}

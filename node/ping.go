@@ -110,7 +110,7 @@ func (p *pinger) connect(ctx context.Context, socks string, addrs []ma.Multiaddr
 	for _, addr := range addrs {
 		p.pong.Address = addr.String()
 		began := time.Now()
-		conn, err := dialVia(ctx, socks, addr)
+		conn, err := DialAddress(ctx, socks, addr)
 		if p.end(StageConnect, p.pong.Address, time.Since(began), err) == nil {
 			p.pong.FailedAt = ""
 			return conn, nil
@@ -132,8 +132,9 @@ type pingError struct {
 func (e pingError) Error() string { return e.addr.String() + ": " + plain(e.err) }
 func (e pingError) Unwrap() error { return e.err }
 
-// dialVia dials through a SOCKS5 proxy if there is one, which may take as long as ctx lets it.
-func dialVia(ctx context.Context, socks string, addr ma.Multiaddr) (net.Conn, error) {
+// DialAddress makes a connection to an IP, DNS or onion address, for tools that speak for themselves: through the SOCKS5 proxy at
+// host:port socks if it is not empty, which may take as long as ctx lets it, else directly, within 15 s. Errors are sorted by FailureOf.
+func DialAddress(ctx context.Context, socks string, addr ma.Multiaddr) (net.Conn, error) {
 	if socks == "" {
 		return dialTCP(ctx, addr)
 	}

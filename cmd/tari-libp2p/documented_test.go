@@ -64,6 +64,7 @@ func TestFieldsDocumented(t *testing.T) {
 		{"fork-check", chain, other, nobody(), "--tolerate", "0", "--network", "localnet"},
 		{"headers", chain, "--network", "localnet"},
 		{"blocks", chain, "--network", "localnet"},
+		{"conformance", key(friend) + "::/ip4/127.0.0.1/tcp/1"},
 		{"tor", "status", "--tor-control", "127.0.0.1:1", "--data-dir", out},
 		{"send", key(friend), "x", "--data-dir", out},
 	} {
