@@ -60,9 +60,10 @@ var arrows = map[string]string{
 	"linkwatch":    "",
 
 	// assembly
-	"node":            "*",
-	"crawl":           ". node peersync rpc dialect identityproto tarikey",
-	"cmd/tari-libp2p": "*",
+	"node":                 "*",
+	"crawl":                ". node peersync rpc dialect identityproto tarikey",
+	"internal/conformance": ". node rpc dialect yamux noise identityproto tariproto tarikey",
+	"cmd/tari-libp2p":      "*",
 }
 
 // outside are folders whose Go code uses the module as anyone else would.
