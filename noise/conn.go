@@ -33,12 +33,24 @@ func (c *Conn) Binding() []byte { return c.binding }
 // Read returns what is decrypted already, and waits only if that is nothing. It reads ahead of what it returns.
 func (c *Conn) Read(p []byte) (int, error) { return c.rx.read(c.inner, p) }
 
-// Await returns when there is something to Read, or with the error that Read would return. Who waits here needs no buffer for it.
-func (c *Conn) Await() error { return c.rx.await(c.inner) }
+// Next is Read without a copy: it returns at least one byte, lent until the next call of Next or Read.
+func (c *Conn) Next() ([]byte, error) { return c.rx.next(c.inner) }
+
+// Buffered is true if Next would not wait.
+func (c *Conn) Buffered() bool { return c.rx.buffered() }
 
 // Write sends p, in as few frames and writes as it can; an empty p sends nothing. When a deadline cuts it short, the count
 // it returns includes what is sealed and not sent yet; the next Write sends that first.
 func (c *Conn) Write(p []byte) (int, error) { return c.tx.write(c.inner, p) }
+
+// TryWrite is Write that does not wait. It returns how much of p is sealed, and whether all that is sealed has been sent: the next
+// Write or TryWrite sends the rest first. It is errors.ErrUnsupported on a connection that cannot do that.
+func (c *Conn) TryWrite(p []byte) (n int, sent bool, err error) {
+	if c.rx.ready == nil {
+		return 0, false, errors.ErrUnsupported
+	}
+	return c.tx.try(c.rx.ready, p)
+}
 
 // Close closes the connection underneath. Write keeps nothing back, so there is nothing to flush.
 func (c *Conn) Close() error { return c.inner.Close() }

@@ -12,4 +12,6 @@ type readiness struct{}
 
 func readinessOf(net.Conn) *readiness { return nil }
 
-func (*readiness) read() (*[smallBuffer]byte, int, error) { return nil, 0, errors.ErrUnsupported }
+func (*readiness) read(bool) (loan, int, error) { return loan{}, 0, errors.ErrUnsupported }
+
+func (*readiness) write([]byte) (int, error) { return 0, errors.ErrUnsupported }

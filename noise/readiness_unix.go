@@ -10,14 +10,21 @@ import (
 	"syscall"
 )
 
-// readiness reads from a socket into a buffer that it borrows when something is there, and not while it waits.
+// readiness reads from a socket into a buffer that it borrows when something is there, and not while it waits. It writes what a socket
+// takes without waiting. One goroutine may read while another writes.
 type readiness struct {
 	socket syscall.RawConn
 	try    func(fd uintptr) bool // once, made once so that a read allocates nothing
+	put    func(fd uintptr) bool // putOnce, likewise
 
-	small *[smallBuffer]byte // of the last read
-	n     int
-	err   error
+	big  bool // what to borrow
+	loan loan // of the last read
+	n    int
+	err  error
+
+	out    []byte // what to write
+	outN   int
+	outErr error
 }
 
 // readinessOf is nil for a connection that is no TCP socket, or is more than that: it could hold bytes back, or change them.
@@ -31,7 +38,7 @@ func readinessOf(c net.Conn) *readiness {
 		return nil
 	}
 	r := &readiness{socket: socket}
-	r.try = r.once
+	r.try, r.put = r.once, r.putOnce
 	return r
 }
 
@@ -52,34 +59,61 @@ func socketOf(c net.Conn) *net.TCPConn {
 	return nil
 }
 
-// read is as net.Conn's Read, into a buffer that is the caller's from then on; nil with an error.
-func (r *readiness) read() (*[smallBuffer]byte, int, error) {
+// read is as net.Conn's Read, into a buffer that is the caller's from then on; none with an error.
+func (r *readiness) read(big bool) (loan, int, error) {
+	r.big = big
 	if err := r.socket.Read(r.try); err != nil {
-		return nil, 0, err // a deadline, or closed
+		return loan{}, 0, err // a deadline, or closed
 	}
-	small := r.small
-	r.small = nil // which would keep it alive when it is given back
+	l := r.loan
+	r.loan = loan{} // which would keep it alive when it is given back
 	if r.n > 0 {
-		return small, r.n, nil
+		return l, r.n, nil
 	}
-	smallBuffers.Put(small)
+	l.giveBack()
 	if r.err != nil {
-		return nil, 0, os.NewSyscallError("read", r.err)
+		return loan{}, 0, os.NewSyscallError("read", r.err)
 	}
-	return nil, 0, io.EOF
+	return loan{}, 0, io.EOF
 }
 
 // once returns false if nothing is there.
 func (r *readiness) once(fd uintptr) bool {
-	small := smallBuffers.Get().(*[smallBuffer]byte)
-	n, err := syscall.Read(int(fd), small[:])
+	l := borrow(r.big)
+	n, err := syscall.Read(int(fd), l.bytes())
 	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), small[:])
+		n, err = syscall.Read(int(fd), l.bytes())
 	}
 	if err == syscall.EAGAIN {
-		smallBuffers.Put(small)
+		l.giveBack()
 		return false
 	}
-	r.small, r.n, r.err = small, n, err
+	r.loan, r.n, r.err = l, n, err
+	return true
+}
+
+// write writes what the socket takes at once, which may be nothing.
+func (r *readiness) write(p []byte) (int, error) {
+	r.out = p
+	err := r.socket.Write(r.put)
+	r.out = nil
+	if err != nil {
+		return 0, err // a deadline, or closed
+	}
+	if r.outErr != nil {
+		return 0, os.NewSyscallError("write", r.outErr)
+	}
+	return r.outN, nil
+}
+
+func (r *readiness) putOnce(fd uintptr) bool {
+	n, err := syscall.Write(int(fd), r.out)
+	for err == syscall.EINTR {
+		n, err = syscall.Write(int(fd), r.out)
+	}
+	if err == syscall.EAGAIN {
+		n, err = 0, nil
+	}
+	r.outN, r.outErr = n, err
 	return true
 }

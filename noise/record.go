@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// What arrives is read into a borrowed buffer: smallBuffer, or bigBuffer, two whole frames, while the connection is busy. One that is
-// quiet holds none, if it is a socket (see readiness), else a small one.
+// What arrives is read into a borrowed buffer: smallBuffer, or bigBuffer, two whole frames, while the connection is busy. One that
+// waits holds none, if it is a socket (see readiness), else a small one.
 const (
 	smallBuffer = 4 << 10
 	bigBuffer   = 2 * (HeaderSize + MaxFrame)
@@ -25,6 +25,40 @@ var (
 	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 	bigBuffers   = sync.Pool{New: func() any { return new([bigBuffer]byte) }}
 )
+
+// loan is a borrowed buffer: none, or one of the two.
+type loan struct {
+	small *[smallBuffer]byte
+	big   *[bigBuffer]byte
+}
+
+func borrow(big bool) loan {
+	if big {
+		return loan{big: bigBuffers.Get().(*[bigBuffer]byte)}
+	}
+	return loan{small: smallBuffers.Get().(*[smallBuffer]byte)}
+}
+
+// bytes is all of the buffer.
+func (l *loan) bytes() []byte {
+	switch {
+	case l.big != nil:
+		return l.big[:]
+	case l.small != nil:
+		return l.small[:]
+	}
+	return nil
+}
+
+func (l *loan) giveBack() {
+	if l.small != nil {
+		smallBuffers.Put(l.small)
+	}
+	if l.big != nil {
+		bigBuffers.Put(l.big)
+	}
+	*l = loan{}
+}
 
 // key is the key of one direction and the number of the next frame under it.
 type key struct {
@@ -56,9 +90,9 @@ type receiver struct {
 	mu    sync.Mutex
 	key   key
 	ready *readiness // nil if the connection has to be read to know whether something is there
-	buf   []byte     // all of small or big, or nil
-	small *[smallBuffer]byte
-	big   *[bigBuffer]byte
+	loan
+	buf   []byte // all of what is borrowed
+	busy  bool   // the last read would have filled a small buffer
 	r, w  int    // buf[r:w] is read and not cut yet
 	plain []byte // decrypted and not delivered yet; within buf, below r
 	err   error  // a bad frame: there is no way on
@@ -94,16 +128,40 @@ func (rx *receiver) read(c net.Conn, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// await waits until there is plaintext, or a frame, which may hold some.
-func (rx *receiver) await(c net.Conn) error {
+// next returns what is decrypted, or else the next frame, in place.
+func (rx *receiver) next(c net.Conn) ([]byte, error) {
 	rx.mu.Lock()
 	defer rx.mu.Unlock()
-	for len(rx.plain) == 0 && rx.err == nil && !rx.whole() {
+	for !rx.decrypted() {
 		if err := rx.fill(c); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	p := rx.plain
+	rx.plain = nil
+	if len(p) == 0 {
+		return nil, rx.err
+	}
+	return p, nil
+}
+
+// buffered is true if next would not wait.
+func (rx *receiver) buffered() bool {
+	rx.mu.Lock()
+	defer rx.mu.Unlock()
+	return rx.decrypted()
+}
+
+// decrypted opens, in place, the next frame that is there and not empty; it is true if there is something to deliver, or a bad frame.
+func (rx *receiver) decrypted() bool {
+	for len(rx.plain) == 0 && rx.err == nil {
+		body, ok := rx.cut()
+		if !ok {
+			return false
+		}
+		rx.open(nil, body)
+	}
+	return true
 }
 
 // open decrypts a frame into p if it fits there, returning how much that is, or else in place for later reads.
@@ -169,6 +227,7 @@ func (rx *receiver) fill(c net.Conn) error {
 	rx.makeRoom()
 	n, err := rx.readOnce(c)
 	rx.w += n
+	rx.busy = n >= smallBuffer
 	if n > 0 {
 		return nil // an error that came along comes again
 	}
@@ -178,32 +237,24 @@ func (rx *receiver) fill(c net.Conn) error {
 	return err
 }
 
-// readOnce borrows a small buffer if there is none; if it can, when there are bytes for it.
+// readOnce borrows a buffer if there is none; if it can, when there are bytes for it.
 func (rx *receiver) readOnce(c net.Conn) (n int, err error) {
-	switch {
-	case rx.buf != nil:
-		return c.Read(rx.buf[rx.w:])
-	case rx.ready != nil:
-		rx.small, n, err = rx.ready.read()
-	default:
-		rx.small = smallBuffers.Get().(*[smallBuffer]byte)
-		n, err = c.Read(rx.small[:])
+	if rx.buf == nil && rx.ready != nil {
+		rx.loan, n, err = rx.ready.read(rx.busy)
+		rx.buf = rx.bytes()
+		return n, err
 	}
-	if rx.small != nil {
-		rx.buf = rx.small[:]
+	if rx.buf == nil {
+		rx.loan = borrow(false)
+		rx.buf = rx.bytes()
 	}
-	return n, err
+	return c.Read(rx.buf[rx.w:])
 }
 
 // giveBack returns the buffer, of which nothing is needed any more.
 func (rx *receiver) giveBack() {
-	if rx.small != nil {
-		smallBuffers.Put(rx.small)
-	}
-	if rx.big != nil {
-		bigBuffers.Put(rx.big)
-	}
-	rx.small, rx.big, rx.buf, rx.plain = nil, nil, nil, nil // plain is empty, and would keep the buffer alive
+	rx.loan.giveBack()
+	rx.buf, rx.plain = nil, nil // plain is empty, and would keep the buffer alive
 }
 
 // makeRoom leaves space for at least the rest of the next frame. A buffer that is empty is given back unless the last read filled it.
@@ -215,10 +266,10 @@ func (rx *receiver) makeRoom() {
 	case len(rest) == 0 && !full:
 		rx.giveBack()
 	case rx.big == nil && (full || HeaderSize+size > len(rx.buf)):
-		big := bigBuffers.Get().(*[bigBuffer]byte)
-		n := copy(big[:], rest)
+		big := borrow(true)
+		n := copy(big.bytes(), rest)
 		rx.giveBack()
-		rx.big, rx.buf = big, big[:]
+		rx.loan, rx.buf = big, big.bytes()
 		rx.r, rx.w = 0, n
 		return
 	case full, rx.r+HeaderSize+size > len(rx.buf):
@@ -231,12 +282,11 @@ func (rx *receiver) makeRoom() {
 
 // sender turns plaintext into frames.
 type sender struct {
-	mu     sync.Mutex
-	key    key
-	unsent []byte // sealed, within small or big
-	small  *[smallBuffer]byte
-	big    *[bigBuffer]byte
-	err    error // the peer may have half a frame: there is no way on
+	mu  sync.Mutex
+	key key
+	loan
+	unsent []byte // sealed, within what is borrowed
+	err    error  // the peer may have half a frame: there is no way on
 
 	deadline atomic.Int64 // Unix nanoseconds, 0 for none; not behind mu, which a write holds while it waits
 }
@@ -278,9 +328,29 @@ func (tx *sender) write(c net.Conn, p []byte) (n int, err error) {
 	return n, nil
 }
 
+// try is write as far as the socket takes it without waiting.
+func (tx *sender) try(c *readiness, p []byte) (n int, sent bool, err error) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.late() && tx.err == nil {
+		return 0, len(tx.unsent) == 0, os.ErrDeadlineExceeded
+	}
+	for {
+		if err := tx.tryFlush(c); err != nil || len(tx.unsent) > 0 || n == len(p) {
+			return n, len(tx.unsent) == 0, err
+		}
+		k, err := tx.seal(p[n:])
+		n += k
+		if err != nil {
+			return n, false, err
+		}
+	}
+}
+
 // seal makes frames of the beginning of p and returns how much of it they carry.
 func (tx *sender) seal(p []byte) (n int, err error) {
-	out := tx.borrow(len(p))
+	tx.loan = borrow(HeaderSize+len(p)+Overhead > smallBuffer) // one frame, or several of the largest
+	out := tx.bytes()[:0]
 	for n < len(p) && len(out)+HeaderSize+Overhead < cap(out) {
 		size := min(len(p)-n, MaxPlaintext, cap(out)-len(out)-HeaderSize-Overhead)
 		nonce, err := tx.key.advance()
@@ -301,7 +371,18 @@ func (tx *sender) flush(c net.Conn) error {
 	if tx.err != nil || len(tx.unsent) == 0 {
 		return tx.err
 	}
-	n, err := c.Write(tx.unsent)
+	return tx.sent(c.Write(tx.unsent))
+}
+
+func (tx *sender) tryFlush(c *readiness) error {
+	if tx.err != nil || len(tx.unsent) == 0 {
+		return tx.err
+	}
+	return tx.sent(c.write(tx.unsent))
+}
+
+// sent takes what a write returned.
+func (tx *sender) sent(n int, err error) error {
 	tx.unsent = tx.unsent[n:]
 	if err != nil && !isTimeout(err) {
 		tx.err = err
@@ -312,22 +393,7 @@ func (tx *sender) flush(c net.Conn) error {
 	return err
 }
 
-// borrow returns an empty buffer that holds a frame of n bytes, or several of the largest.
-func (tx *sender) borrow(n int) []byte {
-	if HeaderSize+n+Overhead <= smallBuffer {
-		tx.small = smallBuffers.Get().(*[smallBuffer]byte)
-		return tx.small[:0]
-	}
-	tx.big = bigBuffers.Get().(*[bigBuffer]byte)
-	return tx.big[:0]
-}
-
 func (tx *sender) giveBack() {
-	if tx.small != nil {
-		smallBuffers.Put(tx.small)
-	}
-	if tx.big != nil {
-		bigBuffers.Put(tx.big)
-	}
-	tx.small, tx.big, tx.unsent = nil, nil, nil
+	tx.loan.giveBack()
+	tx.unsent = nil
 }

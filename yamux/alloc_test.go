@@ -4,12 +4,18 @@ package yamux
 
 import (
 	"io"
+	"net"
 	"testing"
 )
 
 // TestAllocations: moving data allocates nothing once buffers are warm.
-func TestAllocations(t *testing.T) {
-	a, b := tcpPair(t)
+func TestAllocations(t *testing.T) { allocations(t, tcpPair) }
+
+// TestAllocationsSealed is the same over Noise.
+func TestAllocationsSealed(t *testing.T) { allocations(t, sealedPair) }
+
+func allocations(t *testing.T, connect func(testing.TB) (net.Conn, net.Conn)) {
+	a, b := connect(t)
 	c, s := start(t, a, true, Config{}), start(t, b, false, Config{})
 	defer s.Close()
 	defer c.Close()

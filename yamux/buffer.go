@@ -29,12 +29,6 @@ func (b *buffer) write(p []byte) {
 	}
 }
 
-// push takes over a chunk that came from the pool.
-func (b *buffer) push(chunk []byte) {
-	b.size += len(chunk)
-	b.chunks = append(b.chunks, chunk)
-}
-
 // read moves bytes to p.
 func (b *buffer) read(p []byte) int {
 	n := 0

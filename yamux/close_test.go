@@ -57,10 +57,16 @@ func message(i int) string { return fmt.Sprintf("message %d %s", i, pattern(i, i
 // TestCloseSendsAllMessages: 300 messages on one stream, then Close, over TCP and
 // while the other side writes as well, which is what makes a careless close lose
 // data: the kernel answers bytes that nobody reads with a reset.
-func TestCloseSendsAllMessages(t *testing.T) {
+func TestCloseSendsAllMessages(t *testing.T) { closeSendsAllMessages(t, tcpPair) }
+
+// TestCloseSendsAllMessagesSealed is the same over Noise, whose connections lend
+// what they read and write without waiting.
+func TestCloseSendsAllMessagesSealed(t *testing.T) { closeSendsAllMessages(t, sealedPair) }
+
+func closeSendsAllMessages(t *testing.T, connect func(testing.TB) (net.Conn, net.Conn)) {
 	eachRule(t, func(t *testing.T, cfg Config) {
 		cfg.CloseTimeout = safety
-		a, b := tcpPair(t)
+		a, b := connect(t)
 		c, s := start(t, a, true, cfg), start(t, b, false, cfg)
 		st := open(t, c)
 		back := make(chan struct{})

@@ -16,7 +16,7 @@ func FuzzSession(f *testing.F) {
 		}
 		client := in[0]&1 != 0
 		a, b := pipe(wide)
-		s := start(t, a, client, Config{
+		s := start(t, either(a, client), client, Config{
 			Window: WindowRule(in[0] >> 1 & 1), ConnectionMemory: 4 << 20,
 			CloseTimeout: safety, // a hang shows as one
 		})

@@ -14,6 +14,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"go.uber.org/goleak"
+
+	"github.com/tari-libp2p/tari-libp2p/noise"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 func TestMain(m *testing.M) {
@@ -98,6 +101,41 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 	return done, nil
 }
 
+// tryingEnd is a pipeEnd that can write without waiting: it keeps what there is no room for, as a Noise connection does.
+type tryingEnd struct {
+	*pipeEnd
+	kept []byte
+}
+
+// either makes sure that both ways to write are tested: clients try.
+func either(p *pipeEnd, client bool) net.Conn {
+	if client {
+		return &tryingEnd{pipeEnd: p}
+	}
+	return p
+}
+
+func (p *tryingEnd) Write(b []byte) (int, error) {
+	kept := p.kept
+	p.kept = nil
+	if _, err := p.pipeEnd.Write(append(kept, b...)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (p *tryingEnd) TryWrite(b []byte) (int, bool, error) {
+	l := p.out
+	l.mu.Lock()
+	room := l.limit - len(l.buf)
+	l.mu.Unlock()
+	all := append(p.kept, b...)
+	n := min(room, len(all))
+	p.kept = bytes.Clone(all[n:])
+	_, err := p.pipeEnd.Write(all[:n]) // nobody else writes
+	return len(b), len(p.kept) == 0, err
+}
+
 func (p *pipeEnd) Close() error {
 	for _, l := range []*lane{p.in, p.out} {
 		l.mu.Lock()
@@ -124,6 +162,36 @@ func (p *pipeEnd) SetDeadline(time.Time) error      { return errors.ErrUnsupport
 func (p *pipeEnd) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
 func (p *pipeEnd) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
 
+// sealedPair is a Noise connection over TCP.
+func sealedPair(t testing.TB) (net.Conn, net.Conn) {
+	a, b := tcpPair(t)
+	return seal(t, a, b)
+}
+
+func seal(t testing.TB, a, b net.Conn) (client, server net.Conn) {
+	shake := func(c net.Conn, side func(context.Context, net.Conn, noise.Config) (*noise.Conn, error)) net.Conn {
+		key, err := tarikey.GenerateKey(nil)
+		if err != nil {
+			t.Error(err)
+			return c
+		}
+		sealed, err := side(t.Context(), c, noise.Config{Static: key})
+		if err != nil {
+			t.Error(err)
+			return c
+		}
+		return sealed
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { client = shake(a, noise.Client) })
+	wg.Go(func() { server = shake(b, noise.Server) })
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return client, server
+}
+
 // wide is a pipe limit that no test fills.
 const wide = 1 << 30
 
@@ -138,7 +206,7 @@ func pairOver(t *testing.T, cfg Config, limit int) (*Session, *Session) {
 	t.Helper()
 	a, b := pipe(limit)
 	orDefault(&cfg.CloseTimeout, safety)
-	c, s := start(t, a, true, cfg), start(t, b, false, cfg)
+	c, s := start(t, either(a, true), true, cfg), start(t, either(b, false), false, cfg)
 	t.Cleanup(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { c.Close() })
@@ -219,7 +287,7 @@ func withPeer(t *testing.T, client bool, cfg Config) (*Session, *peer) {
 	t.Helper()
 	a, b := pipe(wide)
 	orDefault(&cfg.CloseTimeout, safety)
-	s := start(t, a, client, cfg)
+	s := start(t, either(a, client), client, cfg)
 	t.Cleanup(func() {
 		b.Close()
 		s.Close()

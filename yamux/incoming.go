@@ -5,7 +5,6 @@ import (
 	"math"
 	"time"
 
-	pool "github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
@@ -23,27 +22,32 @@ func (st *Stream) expect(n uint32) error {
 	return nil
 }
 
-// receive copies p for the reader. What comes after a FIN or RST is ignored.
-func (st *Stream) receive(p []byte) {
+// receive hands p over: to a Read that waits, else copied for the next one. What comes after a FIN or RST is ignored. It returns true
+// if the reader is to be woken and was not yet.
+func (st *Stream) receive(p []byte) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.coming -= uint32(len(p))
-	if st.readClosed == nil && st.recvErr == nil && len(p) > 0 {
-		st.received.write(p)
-		st.readable.Broadcast()
+	if st.readClosed != nil || st.recvErr != nil {
+		return false
 	}
+	if st.received.size == 0 {
+		n := copy(st.waiting[st.handed:], p)
+		st.handed += n
+		p = p[n:]
+	}
+	if len(p) > 0 {
+		st.received.write(p)
+	}
+	first := !st.told
+	st.told = true
+	return first
 }
 
-// receiveChunk is receive for a chunk from the pool, which it takes over.
-func (st *Stream) receiveChunk(chunk []byte) {
+func (st *Stream) wakeReader() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.coming -= uint32(len(chunk))
-	if st.readClosed != nil || st.recvErr != nil || len(chunk) == 0 {
-		pool.Put(chunk)
-		return
-	}
-	st.received.push(chunk)
+	st.told = false
 	st.readable.Broadcast()
 }
 

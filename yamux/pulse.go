@@ -48,16 +48,7 @@ func (p *pulse) stop() {
 	}
 }
 
-// Read reads from the connection; each byte is a sign of life.
-func (p *pulse) Read(b []byte) (int, error) {
-	n, err := p.s.conn.Read(b)
-	if n > 0 {
-		p.beat()
-	}
-	return n, err
-}
-
-// beat notes that the peer is alive.
+// beat notes that the peer is alive: each byte is a sign of life.
 func (p *pulse) beat() { p.heard.Store(int64(time.Since(p.born))) }
 
 func (p *pulse) tick() {

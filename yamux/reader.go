@@ -1,24 +1,15 @@
 package yamux
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"math"
-	"sync"
 	"time"
 
-	pool "github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
 const (
-	// smallBody is the size up to which bodies are copied out of the read
-	// buffer; larger ones are read into chunks of their own.
-	smallBody = 4 << 10
-	// maxChunk is how much of a body is read before the stream's reader gets it.
-	maxChunk = 64 << 10
-
 	// A peer may waste churnBurst streams, plus churnRate per second: open and
 	// reset them before we answered, or open more than may be.
 	churnBurst = 1000
@@ -29,13 +20,12 @@ const (
 // away.
 func (s *Session) run() {
 	defer close(s.finished)
-	s.in = borrowReader(&s.pulse)
-	defer s.giveBackReader()
 	err := s.readFrames()
+	s.wakeReaders()
 	var breach *ViolationError
 	if errors.As(err, &breach) {
 		s.goAway(localEnd(network.ConnProtocolViolation, err), goAwayProtocol)
-		_, _ = io.Copy(io.Discard, s.in) // so that closing does not destroy the GoAway
+		s.in.discard() // so that closing does not destroy the GoAway
 	} else if !s.ending.Load() {
 		s.fail(err)
 	}
@@ -48,10 +38,7 @@ func (s *Session) run() {
 // readFrames returns why reading ended: never nil.
 func (s *Session) readFrames() error {
 	for {
-		if err := s.await(); err != nil {
-			return connectionEnded(err)
-		}
-		b, err := s.in.Peek(headerSize)
+		b, err := s.in.header()
 		if err != nil {
 			return connectionEnded(err)
 		}
@@ -59,39 +46,10 @@ func (s *Session) readFrames() error {
 		if err != nil {
 			return err
 		}
-		_, _ = s.in.Discard(headerSize)
 		if err := s.handle(h); err != nil {
 			return err
 		}
 	}
-}
-
-// awaiter is a connection that can be waited for without a buffer to read into.
-type awaiter interface{ Await() error }
-
-// await does that between frames, and gives our buffer back meanwhile.
-func (s *Session) await() error {
-	if s.in.Buffered() > 0 || s.quiet == nil {
-		return nil
-	}
-	s.giveBackReader()
-	err := s.quiet.Await()
-	s.in = borrowReader(&s.pulse)
-	return err
-}
-
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallBody) }}
-
-func borrowReader(r io.Reader) *bufio.Reader {
-	in := readers.Get().(*bufio.Reader)
-	in.Reset(r)
-	return in
-}
-
-func (s *Session) giveBackReader() {
-	s.in.Reset(nil)
-	readers.Put(s.in)
-	s.in = nil
 }
 
 func connectionEnded(err error) error {
@@ -239,6 +197,7 @@ func (s *Session) offer(st *Stream) {
 // awaitRoom waits, and so keeps the peer waiting, while too many streams are
 // not accepted.
 func (s *Session) awaitRoom() {
+	s.wakeReaders()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && len(s.backlog) >= s.cfg.Backlog {
@@ -256,11 +215,11 @@ func (s *Session) skip(h header) error {
 		return nil
 	}
 	for left := int(h.length); left > 0; {
-		n, err := s.in.Discard(min(left, maxChunk))
-		left -= n
+		p, err := s.in.some(left)
 		if err != nil {
 			return connectionEnded(err)
 		}
+		left -= len(p)
 	}
 	return nil
 }
@@ -272,25 +231,25 @@ func (s *Session) readBody(st *Stream, h header) error {
 		return err
 	}
 	for left := int(h.length); left > 0; {
-		n := min(left, maxChunk)
-		var err error
-		if n <= smallBody {
-			var b []byte
-			b, err = s.in.Peek(n)
-			st.receive(b)
-			_, _ = s.in.Discard(len(b))
-		} else {
-			var k int
-			chunk := pool.Get(n)
-			k, err = io.ReadFull(s.in, chunk)
-			st.receiveChunk(chunk[:k])
-		}
+		p, err := s.in.some(left)
 		if err != nil {
 			return connectionEnded(err)
 		}
-		left -= n
+		if st.receive(p) {
+			s.woken = append(s.woken, st)
+		}
+		left -= len(p)
 	}
 	return nil
+}
+
+// wakeReaders tells those who wait to read of what arrived: once for all that had arrived together.
+func (s *Session) wakeReaders() {
+	for i, st := range s.woken {
+		st.wakeReader()
+		s.woken[i] = nil
+	}
+	s.woken = s.woken[:0]
 }
 
 // budget is a bucket of tokens: churnBurst at first, churnRate more per second.

@@ -1,7 +1,6 @@
 package yamux
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"math"
@@ -19,12 +18,12 @@ type Session struct {
 	cfg    Config
 	client bool
 	conn   net.Conn
-	quiet  awaiter       // conn, if it is one
-	in     *bufio.Reader // of the reading goroutine, and borrowed
+	in     input // of the reading goroutine, as woken and churn
 	w      *writer
 	mem    *memory
 	pulse  pulse
-	churn  budget // of the reading goroutine
+	churn  budget
+	woken  []*Stream // whose readers are told before more is waited for
 
 	ending   atomic.Bool   // err is set: what still arrives is for nobody
 	finished chan struct{} // closed by the reading goroutine as its last act
@@ -74,7 +73,7 @@ func newSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*
 		s.nextID = 1
 	}
 	s.cond.L = &s.mu
-	s.quiet, _ = c.(awaiter)
+	s.in = newInput(c, s.wakeReaders, s.pulse.beat)
 	s.w = newWriter(c, cfg, s)
 	s.pulse.start(s)
 	go s.run() // ends with the connection; Close waits for it

@@ -23,6 +23,9 @@ type Stream struct {
 
 	readable   sync.Cond // received, recvErr, readClosed or readLimit changed
 	received   buffer
+	waiting    []byte    // of a Read that waits: where to put what comes
+	handed     int       // how much of it was put there
+	told       bool      // the reading goroutine will wake the readers
 	coming     uint32    // of the frame being read, off recvWindow and not in received yet
 	recvWindow uint32    // what the peer may still send
 	recvMax    uint32    // the size of the window, reserved in the session's memory
@@ -100,8 +103,24 @@ func (st *Stream) Read(p []byte) (int, error) {
 			return 0, st.recvErr
 		}
 		st.announce()
-		st.readable.Wait()
+		if n := st.awaitData(p); n > 0 {
+			st.afterRead()
+			return n, nil
+		}
 	}
+}
+
+// awaitData waits for anything to change, and returns how much came directly into p: what came is read, whatever else has changed.
+func (st *Stream) awaitData(p []byte) int {
+	if st.waiting != nil { // another Read waits, and is first
+		st.readable.Wait()
+		return 0
+	}
+	st.waiting = p
+	st.readable.Wait()
+	n := st.handed
+	st.waiting, st.handed = nil, 0
+	return n
 }
 
 // afterRead gives the peer new credit once half of the window was read.
@@ -157,18 +176,25 @@ func (st *Stream) Write(p []byte) (int, error) {
 
 	done := 0
 	for {
-		if err := st.cannotWrite(); err != nil {
+		err := st.cannotWrite()
+		if err == nil && done < len(p) {
+			if n := st.send(p[done:]); n > 0 {
+				done += n
+				continue
+			}
+		}
+		switch {
+		case st.s.w.lead():
+			st.mu.Unlock()
+			st.s.w.drive()
+			st.mu.Lock()
+		case done > 0 && done == len(p):
+			return done, nil // whatever happened meanwhile
+		case err != nil || len(p) == 0:
 			return done, err
-		}
-		if done == len(p) {
-			return done, nil
-		}
-		n := min(len(p)-done, int(st.credit), st.s.cfg.MaxMessage)
-		if n == 0 || !st.send(p[done:done+n]) {
+		default:
 			st.writable.Wait()
-			continue
 		}
-		done += n
 	}
 }
 
@@ -182,16 +208,21 @@ func (st *Stream) cannotWrite() error {
 	return nil
 }
 
-func (st *Stream) send(body []byte) bool {
+// send queues as much of body as the credit and one frame allow.
+func (st *Stream) send(body []byte) int {
+	body = body[:min(len(body), int(st.credit))]
+	if len(body) == 0 {
+		return 0
+	}
 	if st.s.cfg.Window == Absolute {
 		st.announce()
 	}
-	if !st.s.w.data(st, st.owed, body) {
-		return false
+	n := st.s.w.data(st, st.owed, body)
+	if n > 0 {
+		st.owed = 0
+		st.credit -= uint32(n)
 	}
-	st.owed = 0
-	st.credit -= uint32(len(body))
-	return true
+	return n
 }
 
 // CloseWrite tells the peer that no more will come. Everything written before

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func main() {
 	flag.StringVar(&o.rust, "rust", "", "the Rust child; without it there are no ratios against Rust")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; medians are shown")
 	flag.DurationVar(&o.each, "each", time.Second, "how long a measurement takes, about")
-	flag.StringVar(&o.only, "only", "", "only tasks whose name begins so")
+	flag.StringVar(&o.only, "only", "", "only tasks whose name matches this regular expression")
 	flag.StringVar(&o.pairs, "pairs", "", "only these pairs, such as ours,stock")
 	file := flag.String("json", "", "append the run to this file, one line of JSON")
 	flag.Parse()
@@ -82,6 +83,10 @@ type figure struct {
 
 func run(o options) (*report, error) {
 	r := &report{Time: time.Now().UTC().Truncate(time.Second), Machine: machine(), Rounds: o.rounds, Failed: map[string]string{}}
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return nil, err
+	}
 	pairs, err := startPairs(o)
 	defer func() {
 		for _, p := range pairs {
@@ -93,7 +98,7 @@ func run(o options) (*report, error) {
 	}
 	for i := range tasks {
 		t := &tasks[i]
-		if !strings.HasPrefix(t.name, o.only) {
+		if !only.MatchString(t.name) {
 			continue
 		}
 		m := &measured{Task: t.name, Pairs: map[string][]figure{}, task: t}
