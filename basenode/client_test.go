@@ -14,6 +14,7 @@ import (
 
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/basenode"
+	"github.com/tari-libp2p/tari-libp2p/basenode/basenodepb"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/internal/chaintest"
 	"github.com/tari-libp2p/tari-libp2p/rpc"
@@ -319,5 +320,60 @@ func TestStreamIsTaken(t *testing.T) {
 	}
 	if got, err := all(second.Headers(patient(t), want[0], 5)); err != nil || len(got) != 5 {
 		t.Errorf("%d headers, %v", len(got), err)
+	}
+}
+
+// A message of more elements than its method has is not decoded.
+func TestBudgets(t *testing.T) {
+	us, them := newHost(t), newHost(t)
+	server := rpc.NewServer(them, rpc.ServerConfig{})
+	t.Cleanup(func() { server.Close() })
+	headers, inputs := make([]*basenodepb.BlockHeader, 65_537), make([]*basenodepb.TransactionInput, 262_145)
+	for i := range headers {
+		headers[i] = new(basenodepb.BlockHeader)
+	}
+	for i := range inputs {
+		inputs[i] = new(basenodepb.TransactionInput)
+	}
+	chain := chaintest.New(dialect.Localnet, 1)
+	want := chain.Points()[1]
+	h, err := func() (*basenode.Header, error) {
+		id, _ := serve(t, us, chain, rpc.ServerConfig{})
+		return client(t, us, id).HeaderByHeight(patient(t), 1)
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = server.Register(basenode.SyncService,
+		basenode.FindChainSplit.Serve(func(context.Context, peer.ID, *basenodepb.FindChainSplitRequest) (*basenodepb.FindChainSplitResponse, error) {
+			return &basenodepb.FindChainSplitResponse{Headers: headers}, nil
+		}),
+		basenode.SyncHeaders.Serve(func(context.Context, peer.ID, *basenodepb.SyncHeadersRequest) iter.Seq2[*basenodepb.BlockHeader, error] {
+			return func(yield func(*basenodepb.BlockHeader, error) bool) { yield(h.Message(), nil) }
+		}),
+		basenode.SyncBlocks.Serve(func(context.Context, peer.ID, *basenodepb.SyncBlocksRequest) iter.Seq2[*basenodepb.BlockBodyResponse, error] {
+			return func(yield func(*basenodepb.BlockBodyResponse, error) bool) {
+				yield(&basenodepb.BlockBodyResponse{Hash: want.Hash[:], Body: &basenodepb.AggregateBody{Inputs: inputs}}, nil)
+			}
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	us.SetConfigured(peer.AddrInfo{ID: them.ID(), Addrs: them.Addrs()})
+	c := client(t, us, them.ID())
+	if _, _, err := c.Split(patient(t), []basenode.Hash{{}}, 1); rpc.CodeOf(err) != rpc.ProtocolError {
+		t.Errorf("headers: %v", err)
+	}
+	headers = headers[:65_536]
+	if _, _, err := c.Split(patient(t), []basenode.Hash{{}}, 1); fault(err) != basenode.FaultSurplus {
+		t.Errorf("as many headers as may be decoded: %v", err)
+	}
+	after := basenode.Point{Hash: h.Prev}
+	if _, err := all(c.Blocks(patient(t), after, 1)); rpc.CodeOf(err) != rpc.ProtocolError {
+		t.Errorf("inputs: %v", err)
+	}
+	inputs = inputs[:262_143] // and the body itself
+	if got, err := all(c.Blocks(patient(t), after, 1)); err != nil || len(got) != 1 || len(got[0].Body.Inputs) != 262_143 {
+		t.Errorf("as many inputs as may be decoded: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Comparison is what Compare found.
@@ -39,7 +40,7 @@ type PeerTip struct {
 // has binary digits. A peer that fails is left out of the rest. The error is ctx's.
 func Compare(ctx context.Context, clients []*Client) (*Comparison, error) {
 	result := &Comparison{}
-	peers := each(ctx, result, clients, func(c *Client) (PeerTip, error) {
+	peers := each(ctx, result, clients, func(ctx context.Context, c *Client) (PeerTip, error) {
 		tip, err := c.Tip(ctx)
 		return PeerTip{c, tip}, err
 	})
@@ -70,7 +71,7 @@ func (c *Comparison) group(ctx context.Context, peers []PeerTip) {
 		PeerTip
 		at Point
 	}
-	for _, f := range each(ctx, c, peers, func(p PeerTip) (found, error) {
+	for _, f := range each(ctx, c, peers, func(ctx context.Context, p PeerTip) (found, error) {
 		h, err := p.HeaderByHeight(ctx, c.Height)
 		if err != nil {
 			return found{}, err
@@ -102,7 +103,7 @@ func (c *Comparison) findCommon(ctx context.Context) {
 	low, high := uint64(0), c.Height // they differ at high
 	for low < high {
 		height := low + (high-low)/2
-		points := each(ctx, c, one, func(p PeerTip) (Point, error) {
+		points := each(ctx, c, one, func(ctx context.Context, p PeerTip) (Point, error) {
 			h, err := p.HeaderByHeight(ctx, height)
 			if err != nil {
 				return Point{}, err
@@ -132,11 +133,16 @@ func (c *Client) self() *Client { return c }
 
 // each asks all at the same time. It returns the answers in order, without those
 // that failed, which it notes.
-func each[C client, T any](ctx context.Context, r *Comparison, of []C, ask func(C) (T, error)) []T {
+func each[C client, T any](ctx context.Context, r *Comparison, of []C, ask func(context.Context, C) (T, error)) []T {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if end, ok := ctx.Deadline(); ok {
+		limited, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+	}
+	defer cancel()
 	answers, errs := make([]T, len(of)), make([]error, len(of))
 	var all sync.WaitGroup
 	for i, c := range of {
-		all.Go(func() { answers[i], errs[i] = ask(c) })
+		all.Go(func() { answers[i], errs[i] = ask(limited, c) })
 	}
 	all.Wait()
 	var good []T

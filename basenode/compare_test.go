@@ -3,8 +3,14 @@ package basenode_test
 import (
 	"context"
 	"errors"
+	stdnet "net"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tari-libp2p/tari-libp2p/basenode"
 	"github.com/tari-libp2p/tari-libp2p/internal/chaintest"
@@ -68,6 +74,29 @@ func TestCompare(t *testing.T) {
 	}
 	if c, err := basenode.Compare(t.Context(), nil); err != nil || !c.Agree() || c.Common != nil {
 		t.Errorf("nobody: %+v, %v", c, err)
+	}
+}
+
+// A peer that takes the connection and then is silent holds nobody up.
+func TestCompareWithTheSilent(t *testing.T) {
+	n := newNet(t, 100, 100)
+	n.chains[1].Set(100, 33, 1, 9)
+	mute, err := stdnet.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	addr, err := manet.FromNetAddr(mute.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := newHost(t).ID()
+	n.us.SetConfigured(peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{addr}})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	c, err := basenode.Compare(ctx, append(n.clients(t), client(t, n.us, id)))
+	if err != nil || len(c.Failed) != 1 || c.Failed[0].Peer != id || len(c.Chains) != 2 || c.Common.Height != 33 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

@@ -70,10 +70,10 @@ func NewCursor(peers *Peers, cfg CursorConfig) *Cursor {
 func (c *Cursor) Points() []Point { return slices.Clone(c.points) }
 
 // Headers walks up to the tip of a peer, with the headers alone. To follow the
-// chain call it again after a while. Errors, each the last of its sequence: ctx's;
-// an *rpc.Status with the code NotFound if the chain does not reach up to
-// CursorConfig.Height yet; else a *NoPeerError, in which errors.As finds
-// a *DeepReorgError, and others. After an error the cursor can be used again.
+// chain call it again after a while. Errors, each the last of its sequence: ctx's,
+// or a *NoPeerError. In that errors.As finds why: a *DeepReorgError, a
+// *LessWorkError, an *rpc.Status with the code NotFound if no chain reaches up to
+// CursorConfig.Height, and others. After an error the cursor can be used again.
 func (c *Cursor) Headers(ctx context.Context) iter.Seq2[Step, error] { return c.walk(ctx, false) }
 
 // Blocks is Headers with the bodies.
@@ -86,7 +86,7 @@ func (c *Cursor) walk(ctx context.Context, bodies bool) iter.Seq2[Step, error] {
 			given := w.given
 			err := c.peers.Ask(ctx, func(peer *Client) error {
 				defer peer.Close() // a caller who comes back later holds nobody up until then
-				return w.with(ctx, peer)
+				return useless(w.with(ctx, peer))
 			})
 			if errors.As(err, new(*NoPeerError)) && w.given > given {
 				continue // each failed in the end, but somebody got us on
@@ -134,7 +134,7 @@ func (w *walk) with(ctx context.Context, peer *Client) error {
 		switch {
 		case w.stopped || err == nil:
 		case turns > maxTurns || !leftChain(err):
-			return asFailure(err)
+			return err
 		default:
 			if err := w.back(ctx, peer); err != nil {
 				return err
@@ -154,19 +154,18 @@ func leftChain(err error) bool {
 	return code == rpc.NotFound || code == rpc.Conflict || err == errStuck
 }
 
-// asFailure makes Peers take what a peer answered for a failure: it is not the
-// caller's to see.
-func asFailure(err error) error {
-	if isAnswer(err) {
-		return &walkError{err.Error()}
+// uselessError is an answer that keeps a cursor from going on with that peer, but
+// not with the next.
+type uselessError struct{ error }
+
+func (e *uselessError) Unwrap() error { return e.error }
+
+func useless(err error) error {
+	if err == nil {
+		return nil
 	}
-	return err
+	return &uselessError{err}
 }
-
-// walkError is an answer that kept a cursor from going on.
-type walkError struct{ text string }
-
-func (e *walkError) Error() string { return e.text }
 
 // begin finds the block before the first.
 func (w *walk) begin(ctx context.Context, peer *Client) error {
@@ -243,7 +242,7 @@ func (w *walk) common(ctx context.Context, peer *Client) (int, error) {
 			return end - index, nil
 		}
 		if rpc.CodeOf(err) != rpc.NotFound {
-			return 0, asFailure(err)
+			return 0, err
 		}
 		end = start
 	}

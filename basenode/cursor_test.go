@@ -285,6 +285,44 @@ func TestSessionEndsInTheMiddle(t *testing.T) {
 	}
 }
 
+// A peer that falls silent in the middle is left when its time for an item is up.
+func TestSilenceInTheMiddle(t *testing.T) {
+	n := newNet(t, 100, 100)
+	n.chains[0].PauseAt(50)
+	defer n.chains[0].Set(1, 0, 0, 1)
+	var why []string
+	cfg := config
+	cfg.Client.Deadline, cfg.Client.Grace = time.Second, time.Millisecond
+	peers, err := basenode.NewPeers(n.us, n.ids, basenode.PeersConfig{Config: cfg, OnLeave: func(e *basenode.PeerError) {
+		if !errors.Is(e, context.DeadlineExceeded) || e.Peer != n.ids[0] {
+			t.Error(e)
+		}
+		why = append(why, e.Error())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peers.Close()
+	f := follower{}
+	if err := f.catchUp(t, basenode.NewCursor(peers, basenode.CursorConfig{})); err != nil || len(why) != 1 {
+		t.Errorf("%v, left %q", err, why)
+	}
+	f.wants(t, n.chains[1].Points())
+}
+
+// The first peer's chain does not reach up to where the cursor begins; the next one's does.
+func TestBeginWithTheNext(t *testing.T) {
+	n := newNet(t, 50, 100)
+	f := follower{}
+	if err := f.catchUp(t, basenode.NewCursor(n.Peers, basenode.CursorConfig{Height: 80})); err != nil {
+		t.Error(err)
+	}
+	f.wants(t, n.chains[1].Points()[80:])
+	if why := n.why(); !strings.Contains(why, "not found") {
+		t.Errorf("left: %s", why)
+	}
+}
+
 // Whoever lies is left and not asked again.
 func TestLiarIsLeft(t *testing.T) {
 	for lie, want := range map[chaintest.Lie]string{

@@ -75,6 +75,9 @@ func (p *Peers) Ask(ctx context.Context, f func(*Client) error) error {
 
 // isAnswer tells what a peer says of its chain from what keeps it from answering.
 func isAnswer(err error) bool {
+	if errors.As(err, new(*uselessError)) {
+		return false
+	}
 	code := rpc.CodeOf(err)
 	return code == rpc.NotFound || code == rpc.BadRequest
 }
