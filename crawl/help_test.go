@@ -46,6 +46,34 @@ type crowd struct {
 	most    map[string]int
 	all     int
 	mostAll int
+
+	asked   int           // in all
+	stopAt  int           // from that many on nobody is answered
+	reached chan struct{} // closed then
+	goOn    chan struct{} // until this is closed
+}
+
+// stop makes the servers fall silent when so many more visits have asked.
+func (s *crowd) stop(after int) (reached, goOn chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopAt, s.reached, s.goOn = s.asked+after, make(chan struct{}), make(chan struct{})
+	return s.reached, s.goOn
+}
+
+// ask counts a visit that asks, and waits if it is to.
+func (s *crowd) ask() {
+	s.mu.Lock()
+	s.asked++
+	goOn := s.goOn
+	if goOn != nil && s.asked == s.stopAt {
+		close(s.reached)
+	}
+	wait := goOn != nil && s.asked >= s.stopAt
+	s.mu.Unlock()
+	if wait {
+		<-goOn
+	}
 }
 
 // came counts a visit at a host from its handshake on, and left until it has been answered.
@@ -109,6 +137,7 @@ func (s *crowd) serve(t testing.TB, ip string, cfg rpc.ServerConfig) *server {
 		Claims: func(most int, keep func(*identityproto.Claim) bool) []*identityproto.Claim {
 			defer s.left(ip)
 			time.Sleep(5 * time.Millisecond) // so that visits meet
+			s.ask()
 			one.mu.Lock()
 			defer one.mu.Unlock()
 			one.asked++

@@ -78,30 +78,32 @@ func TestKill(t *testing.T) {
 		}
 		return sum, twice
 	}
-	kills := 0
-	for _, after := range []int{25, 80, 140, -1} { // asked
+	crawl := func() *exec.Cmd {
 		child := exec.Command(self)
 		child.Env = append(os.Environ(), childEnv+"="+string(job))
-		if after < 0 {
-			out, err := child.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			break
-		}
+		return child
+	}
+	kills := 0
+	for range 6 {
+		reached, goOn := s.stop(20)
+		child := crawl()
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			if sum, _ := asked(); sum >= after || time.Now().After(end) {
-				break
-			}
+		select {
+		case <-reached:
+		case <-patient(t).Done():
+			t.Error("it asks nobody")
 		}
 		_ = child.Process.Kill()
 		if child.Wait() == nil {
-			t.Fatalf("the crawl was done before it was killed, after %d", after)
+			t.Error("the crawl was done before it was killed")
 		}
+		close(goOn)
 		kills++
+	}
+	if out, err := crawl().CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	sum, twice := asked()
 	if twice > kills*killedParallel || sum-twice != len(nodes) {
