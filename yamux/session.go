@@ -168,6 +168,7 @@ func (s *Session) CloseWithError(code network.ConnErrorCode) error {
 
 	began := s.goAway(localEnd(code, ErrClosed), uint32(code))
 	<-s.finished
+	s.cutOff.Stop() // it would keep the session in memory for nothing
 	s.mem.end()
 	if began && s.w.lost() {
 		return ErrUnsent
