@@ -72,6 +72,10 @@ const (
 	localLimit    = 10 * time.Second // what does not depend on the peer
 )
 
+// closeLimit is how long a connection that ends may send what was written to it (our choice). A host that closes all of them promises to be
+// through within two seconds.
+const closeLimit = 1900 * time.Millisecond
+
 // StageTime is how long a stage took, and how it ended.
 type StageTime struct {
 	Stage string

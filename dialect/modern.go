@@ -31,7 +31,7 @@ type modern struct{ network Network }
 
 var modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.comms.noise.prologue"), HashDH: true}
 
-var modernMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Additive}}
+var modernMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Additive, CloseTimeout: closeLimit}}
 
 func newModern(n Network) Dialect { return modern{n} }
 

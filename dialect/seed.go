@@ -34,7 +34,7 @@ type seed struct{ network Network }
 
 var seedNoise = noise.Params{Pattern: noise.IX}
 
-var seedMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Absolute}}
+var seedMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Absolute, CloseTimeout: closeLimit}}
 
 // seedStaleAfter is from tari_comms 0.8: two connections of the same age are a tie, an old and a new one are a reconnect.
 const seedStaleAfter = 60 * time.Second

@@ -67,3 +67,34 @@ func TestSilentLinkIsNoticed(t *testing.T) {
 		})
 	}
 }
+
+// A session that ends does not wait for a peer that takes nothing longer than closeLimit, and tells who was still writing.
+func TestCloseOnASilentLink(t *testing.T) {
+	inEach(t, func(t *testing.T, n Network) {
+		a, b := memnet.Pipe()
+		var ours atomic.Bool
+		c, s := meet(n, silencedConn{a, &ours}, b, someone(t, "a"), someone(t, "b"))
+		defer part(s)
+		if c.err != nil || s.err != nil {
+			t.Fatal(c.err, s.err)
+		}
+		stream, err := c.session.OpenStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours.Store(true)
+		writing := make(chan error, 1)
+		go func() {
+			_, err := stream.Write(make([]byte, 1<<20)) // more than the window
+			writing <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		if err := c.session.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if took := time.Since(began); took != closeLimit || <-writing == nil {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
