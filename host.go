@@ -15,7 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
-	"github.com/libp2p/go-libp2p/p2p/host/pstoremanager"
 	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
@@ -34,7 +33,7 @@ type Host struct {
 
 	swarm *swarm.Swarm
 	peers peerstore.Peerstore
-	sweep *pstoremanager.PeerstoreManager // forgets peers that left
+	left  *departed
 	names *namesExplained
 	rcmgr network.ResourceManager
 	conns connmgr.ConnManager
@@ -141,10 +140,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 	if h.swarm, err = newSwarm(h.id, h.peers, h.bus, h.rcmgr, h.policy, h.names, rank); err != nil {
 		return err
 	}
-	if h.sweep, err = pstoremanager.NewPeerstoreManager(h.peers, h.bus, h.swarm); err != nil {
-		return err
-	}
-	h.sweep.Start()
+	h.left = newDeparted(h.peers)
 	h.names.canDial = func(a ma.Multiaddr) bool { return h.swarm.TransportForDialing(a) != nil }
 
 	high := cfg.Limits.Inbound + cfg.Limits.Outbound
@@ -167,6 +163,7 @@ func (h *Host) assemble(cfg Config, answers byteTable) (err error) {
 		hooks:    cfg.Hooks,
 		refusals: h.refusals,
 		learned:  h.learned,
+		ended:    h.ended,
 		offence:  h.Offence,
 		cameIn:   h.cameIn,
 		spare:    h.spare,
@@ -183,9 +180,6 @@ func (h *Host) Close() error {
 		h.close()
 		if h.conns != nil {
 			h.closeErr = errors.Join(h.closeErr, h.conns.Close())
-		}
-		if h.sweep != nil {
-			h.closeErr = errors.Join(h.closeErr, h.sweep.Close())
 		}
 		if h.swarm != nil {
 			h.closeErr = errors.Join(h.closeErr, h.swarm.Close())
@@ -213,7 +207,8 @@ func (h *Host) ID() peer.ID { return h.id }
 // PublicKey returns the key by which peers know us.
 func (h *Host) PublicKey() tarikey.PublicKey { return h.key.Public() }
 
-// Peerstore returns what the host knows of peers while it is connected to them, filled from their claims.
+// Peerstore returns what the host knows of peers, filled from their claims: of those connected, and of the 512 that left last. Their
+// addresses are kept for a quarter of an hour. What else is put there is its owner's to remove.
 func (h *Host) Peerstore() peerstore.Peerstore { return h.peers }
 
 // Network returns the swarm.
@@ -320,6 +315,7 @@ func (h *Host) Offence(p peer.ID, err error) {
 
 // learned fills the peerstore from a claim, before the swarm announces the connection to anybody.
 func (h *Host) learned(p peer.ID, s *dialect.Session) {
+	h.left.cameBack(p)
 	h.peers.AddAddrs(p, s.Claim.Filtered(h.rules), peerstore.RecentlyConnectedAddrTTL)
 	_ = h.peers.SetProtocols(p, s.Claim.Protocols...)
 	_ = h.peers.Put(p, "AgentVersion", s.Claim.UserAgent)
@@ -353,8 +349,12 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 	}
 }
 
-func (h *Host) disconnected(n network.Network, c network.Conn) {
-	if n.Connectedness(c.RemotePeer()) != network.Connected {
-		h.peers.UpdateAddrs(c.RemotePeer(), peerstore.ConnectedAddrTTL, peerstore.RecentlyConnectedAddrTTL)
+// disconnected is called by the swarm after connected.
+func (h *Host) disconnected(_ network.Network, c network.Conn) { h.ended(c.RemotePeer()) }
+
+// ended is told of the end of every connection, those too that the swarm never had.
+func (h *Host) ended(p peer.ID) {
+	if h.swarm.Connectedness(p) != network.Connected {
+		h.left.left(p)
 	}
 }

@@ -57,7 +57,10 @@ func (h *handshake) plain(budget context.Context, t transport.Transport, raw man
 		return nil, err
 	}
 	_ = raw.SetDeadline(time.Time{})
-	return &plainConn{CapableConn: c}, nil
+	ours := &plainConn{CapableConn: c}
+	ended := h.u.ended
+	ours.atEnd(func() { ended(ours.RemotePeer()) })
+	return ours, nil
 }
 
 // errTariKey: the connection would be taken for one on which the peer's claim was heard.

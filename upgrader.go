@@ -38,6 +38,7 @@ type upgrader struct {
 	limits  Limits
 	hooks   Hooks
 	learned func(peer.ID, *dialect.Session) // before the swarm knows the connection
+	ended   func(peer.ID)                   // after the end of one
 	offence func(peer.ID, error)
 
 	onion    atomic.Bool // the listener that starts now is the one for Tor
@@ -90,14 +91,16 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		u.foresee(ctx, raw.RemoteMultiaddr(), session)
 	}
 	u.learned(h.remote, session)
-	return &conn{
+	c := &conn{
 		Session:        session,
 		ConnMultiaddrs: raw,
 		local:          u.key.Public().PeerID(),
 		remote:         h.remote,
 		transport:      t,
 		scope:          scope,
-	}, nil
+	}
+	c.atEnd(func() { u.ended(c.remote) })
+	return c, nil
 }
 
 // maxStages is how many stages a handshake has.
