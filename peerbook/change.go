@@ -95,7 +95,7 @@ func (b *Book) flush(ticket uint64) error {
 // batchBytes keeps a batch within one transaction of badger, and that within
 // one of its tables. Sync does not reach a table that has just been filled, so
 // there must be a sync after each.
-const batchBytes = 256 << 10
+const batchBytes = 128 << 10
 
 // writeAll writes records, deletes those that are nil, and syncs.
 func writeAll(ctx context.Context, store ds.Datastore, records map[tarikey.PublicKey][]byte) error {

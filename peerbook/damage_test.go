@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	badger4 "github.com/ipfs/go-ds-badger4"
 )
 
 // filled is a closed book in a new folder, and what is in it.
@@ -192,5 +194,31 @@ func TestReadOnlyFolder(t *testing.T) {
 			t.Errorf("Open: %v, %v", b, err)
 		}
 		must(t, os.Chmod(name, 0o700))
+	}
+}
+
+// A book that was not closed when its engine had larger tables in memory opens,
+// and has all that was in its log.
+func TestLogOfALargerTable(t *testing.T) {
+	dir := t.TempDir()
+	opts := badger4.DefaultOptions
+	opts.Options = opts.WithMemTableSize(4 << 20).WithValueThreshold(2 * maxRecord).WithValueLogFileSize(16 << 20)
+	store, err := badger4.NewDatastore(filepath.Join(dir, engineName), &opts)
+	must(t, err)
+	defer store.Close()
+	const many = 11_000
+	old := openOn(t, store, Config{})
+	for n := range many {
+		must(t, old.replace(nil, &Record{Key: stranger(n).Public(), Addresses: in(n%200, n), UserAgent: strings.Repeat("x", 50)}))
+	}
+	must(t, old.flush(old.changes))
+	if levels := store.DB.Levels(); levels[0].NumTables > 0 {
+		t.Fatal("not all is in the log")
+	}
+	b, err := Open(copied(t, dir), Config{})
+	must(t, err)
+	defer b.Close()
+	if n := len(b.peers); n != many {
+		t.Errorf("%d peers", n)
 	}
 }

@@ -158,12 +158,19 @@ func isDamage(err error) bool {
 // are mapped into memory, where compressed ones take half; the book reads them
 // once, so that a cache of blocks is of no use, but with compression there must
 // be one.
+//
+// Building a table takes six times its size, and badger keeps up to eight such
+// buffers for the next ones: so tables are small, the deeper ones too. As many
+// more come together at level 0, where the book never looks for a key, before
+// they are merged, so that no more is written than with larger ones.
 func openEngine(dir string, cfg Config) (*Book, error) {
 	opts := badger4.DefaultOptions // a copy
 	opts.Options = opts.
-		WithMemTableSize(4 << 20).
+		WithMemTableSize(memTableSize(dir)).
 		WithNumMemtables(2).
-		WithBaseTableSize(2 << 20).
+		WithNumLevelZeroTables(10).
+		WithNumLevelZeroTablesStall(20).
+		WithBaseTableSize(1 << 20).
 		WithValueThreshold(2 * maxRecord). // records are in the tables, not in the value log
 		WithValueLogFileSize(16 << 20).
 		WithCompression(options.Snappy).
@@ -171,6 +178,7 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 		WithIndexCacheSize(0).
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
+	opts.TableSizeMultiplier = 1
 	store, err := badger4.NewDatastore(filepath.Join(dir, engineName), &opts)
 	if err != nil {
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") { // badger has no error value for it
@@ -184,4 +192,18 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 	}
 	b.closeStore = store.Close
 	return b, nil
+}
+
+// memTableSize is that of tables in memory: 2 MiB, but 4 for a book of before
+// that was not closed, whose log would not fit. A log's file is twice as large
+// as the table.
+func memTableSize(dir string) int64 {
+	const now, before = 2 << 20, 4 << 20
+	logs, _ := filepath.Glob(filepath.Join(dir, engineName, "*.mem")) // none is no error
+	for _, log := range logs {
+		if info, err := os.Stat(log); err == nil && info.Size() > 2*now {
+			return before
+		}
+	}
+	return now
 }
