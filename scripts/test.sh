@@ -25,11 +25,12 @@ prepare() {
 	build_tools
 }
 
-format_is="gofumpt, goimports and go mod tidy leave nothing to change"
+format_is="gofumpt, goimports, go mod tidy and protoc leave nothing to change"
 format() {
 	build_tools || return
 	local bad=0 dir
 	"$tools/golangci-lint" fmt --diff ./... || bad=1
+	scripts/proto.sh check || bad=1
 	for dir in . $(modules_beside); do
 		(cd "$dir" && go mod tidy -diff) || bad=1
 	done
