@@ -79,6 +79,7 @@ func TestCompare(t *testing.T) {
 
 // A peer that takes the connection and then is silent holds nobody up.
 func TestCompareWithTheSilent(t *testing.T) {
+	t.Parallel() // it waits for half of its time
 	n := newNet(t, 100, 100)
 	n.chains[1].Set(100, 33, 1, 9)
 	mute, err := stdnet.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +93,7 @@ func TestCompareWithTheSilent(t *testing.T) {
 	}
 	id := newHost(t).ID()
 	n.us.SetConfigured(peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{addr}})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	c, err := basenode.Compare(ctx, append(n.clients(t), client(t, n.us, id)))
 	if err != nil || len(c.Failed) != 1 || c.Failed[0].Peer != id || len(c.Chains) != 2 || c.Common.Height != 33 {

@@ -287,12 +287,13 @@ func TestSessionEndsInTheMiddle(t *testing.T) {
 
 // A peer that falls silent in the middle is left when its time for an item is up.
 func TestSilenceInTheMiddle(t *testing.T) {
+	t.Parallel() // it waits for the deadline
 	n := newNet(t, 100, 100)
 	n.chains[0].PauseAt(50)
 	defer n.chains[0].Set(1, 0, 0, 1)
 	var why []string
 	cfg := config
-	cfg.Client.Deadline, cfg.Client.Grace = time.Second, time.Millisecond
+	cfg.Client.Deadline, cfg.Client.Grace = 4*time.Second, time.Millisecond
 	peers, err := basenode.NewPeers(n.us, n.ids, basenode.PeersConfig{Config: cfg, OnLeave: func(e *basenode.PeerError) {
 		if !errors.Is(e, context.DeadlineExceeded) || e.Peer != n.ids[0] {
 			t.Error(e)

@@ -110,6 +110,9 @@ func TestForkCheck(t *testing.T) {
 	if r, _ := check(one, two, "--tolerate", "1"); r.code != exitForked {
 		t.Errorf("two miners, not tolerated: %+v", r)
 	}
+	if r := localnet(t, "fork-check", one, two); r.code != exitOK || !strings.Contains(r.out, "the same up to height 98 and not from 99 on") || r.err != "" {
+		t.Errorf("two miners: %+v", r)
+	}
 	chain.Set(110, 40, 1, 1_000_000)
 	r, report = check(one, two, nobody())
 	if r.code != exitForked || r.object(t)["failure"] != "forked" || *report.Common != points[40] || report.Depth != 60 || len(report.Failed) != 1 {
@@ -118,7 +121,7 @@ func TestForkCheck(t *testing.T) {
 	if c := report.Chains; len(c) != 2 || c[0].Peers[0].Peer != key(two) || c[1].Peers[0].Peer != key(one) || c[1].Hash != points[100].Hash.String() {
 		t.Errorf("that of most work comes first: %+v", c)
 	}
-	if r := localnet(t, "fork-check", one, two); r.code != exitForked || !strings.Contains(r.err, "the same up to height 40 and not from 41 on") {
+	if r := localnet(t, "fork-check", one, two); r.code != exitForked || !strings.Contains(r.err, "the same up to height 40 and not from 41 on") || strings.Count(r.out, "difficulty") != 2 {
 		t.Errorf("%+v", r)
 	}
 	chain.Other()

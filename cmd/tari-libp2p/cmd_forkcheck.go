@@ -74,7 +74,10 @@ func (a *app) forkCheck(ctx context.Context, clients []*basenode.Client, tolerat
 		failure.Text = fmt.Sprintf("there is nothing to compare: %s", failure.Text)
 		return a.showFailed(r, &failure, text)
 	case r.Agree || r.Common != nil && r.Depth <= tolerate:
-		return a.show(r, text)
+		return a.show(r, func() {
+			text()
+			a.out.printf("%s\n", r.verdict())
+		})
 	}
 	return a.showFailed(r, &node.Failure{Kind: failForked, Text: r.verdict()}, text)
 }
@@ -116,9 +119,6 @@ func (a *app) printForks(r forkReport) {
 		}
 	}
 	a.printFailed(r.Failed)
-	if len(r.Chains) > 0 {
-		a.out.printf("%s\n", r.verdict())
-	}
 }
 
 // keyText is the public key of a peer of Tari's.
