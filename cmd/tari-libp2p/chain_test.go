@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -298,6 +300,59 @@ func TestChainFile(t *testing.T) {
 	if r := run("--file", filepath.Join(file, "x")); r.code == exitOK {
 		t.Errorf("%+v", r)
 	}
+}
+
+// FuzzChainFile: whatever a file holds, it is refused and left as it is, or it ends with a whole line and with a chain.
+func FuzzChainFile(f *testing.F) {
+	chain := chaintest.New(dialect.Localnet, 9)
+	var lines []string
+	write := func(p basenode.Point, event string, prev basenode.Hash) {
+		lines = append(lines, fmt.Sprintf(`{"schema":1,"event":%q,"height":%d,"hash":%q,"prev_hash":%q}`+"\n", event, p.Height, p.Hash, prev))
+	}
+	for i, p := range chain.Points()[1:] {
+		write(p, eventHeader, chain.Points()[i].Hash)
+	}
+	good := strings.Join(lines, "")
+	write(chain.Points()[5], eventRollback, basenode.Hash{})
+	write(chain.Points()[6], eventHeader, chain.Points()[5].Hash)
+	write(chain.Points()[0], eventRollback, basenode.Hash{})
+	for i := range lines {
+		f.Add(good + lines[i])
+		f.Add(strings.Join(lines[:i], "") + lines[i][:len(lines[i])/2])
+		f.Add(strings.Join(lines[i:], ""))
+		f.Add(strings.Join(lines[:i], "\n"))
+		f.Add(strings.ReplaceAll(strings.Join(lines[:i+1], ""), "header", "block"))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		name := filepath.Join(dir, "chain")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := openChainFile(name, eventHeader)
+		after, readErr := os.ReadFile(name)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if err != nil {
+			if string(after) != text {
+				t.Fatalf("refused and changed: %q, %v", after, err)
+			}
+			return
+		}
+		defer file.Close()
+		if want := text[:strings.LastIndex(text, "\n")+1]; string(after) != want {
+			t.Fatalf("cut to %q, want %q", after, want)
+		}
+		for i, p := range file.points {
+			if i > 0 && p.Height != file.points[i-1].Height+1 {
+				t.Fatalf("%v behind %v", p, file.points[i-1])
+			}
+		}
+		if at, err := file.Seek(0, io.SeekCurrent); err != nil || at != int64(len(after)) {
+			t.Fatalf("at %d of %d, %v", at, len(after), err)
+		}
+	})
 }
 
 // With --follow it goes on at the tip until Ctrl-C, over a reorg and a peer that fails for a while.

@@ -47,14 +47,13 @@ func (c *chainFile) read(name, event string) error {
 			return notRead(name, err)
 		}
 		end += int64(len(line))
-		var e struct {
-			Schema int `json:"schema"`
-			chainEvent
-		}
+		var e chainLine
 		if err := json.Unmarshal(line, &e); err != nil || e.Schema != schema || e.Event != event && e.Event != eventRollback {
 			return usagef("%s: line %d is not one of those that \"%ss --json\" prints", quote(name), number, event)
 		}
-		c.take(e.chainEvent)
+		if !c.take(e) {
+			return usagef("%s: line %d does not follow on the one before", quote(name), number)
+		}
 	}
 	if err := c.Truncate(end); err != nil {
 		return notWritten(name, err)
@@ -63,15 +62,30 @@ func (c *chainFile) read(name, event string) error {
 	return err
 }
 
-// take notes a line.
-func (c *chainFile) take(e chainEvent) {
-	for e.Event == eventRollback && len(c.points) > 0 && c.points[len(c.points)-1].Height > e.Height {
-		c.points = c.points[:len(c.points)-1]
+// chainLine is what matters of a line.
+type chainLine struct {
+	Schema int `json:"schema"`
+	chainEvent
+	Prev basenode.Hash `json:"prev_hash"`
+}
+
+// take notes a line and says whether it follows on the one before.
+func (c *chainFile) take(l chainLine) bool {
+	p := basenode.Point{Height: l.Height, Hash: l.Hash}
+	if l.Event == eventRollback {
+		for len(c.points) > 0 && c.last().Height > p.Height {
+			c.points = c.points[:len(c.points)-1]
+		}
+		if len(c.points) > 0 {
+			return c.last() == p
+		}
+	} else if len(c.points) > 0 && c.last() != (basenode.Point{Height: p.Height - 1, Hash: l.Prev}) {
+		return false
 	}
-	if p := (basenode.Point{Height: e.Height, Hash: e.Hash}); len(c.points) == 0 || c.points[len(c.points)-1] != p {
-		c.points = append(c.points, p)
-	}
-	if len(c.points) > 2*keptPoints {
+	if c.points = append(c.points, p); len(c.points) > 2*keptPoints {
 		c.points = append(c.points[:0], c.points[len(c.points)-keptPoints:]...)
 	}
+	return true
 }
+
+func (c *chainFile) last() basenode.Point { return c.points[len(c.points)-1] }
