@@ -53,7 +53,8 @@ type Cursor struct {
 // in between, before it is left.
 const maxTurns = 3
 
-// NewCursor makes a cursor. It asks nothing yet.
+// NewCursor makes a cursor. It asks nothing yet. The peers should be its own: it
+// gives their sessions back whenever it is done with one.
 func NewCursor(peers *Peers, cfg CursorConfig) *Cursor {
 	if cfg.Keep <= 0 {
 		cfg.Keep = maxSplitHashes

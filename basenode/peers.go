@@ -20,7 +20,8 @@ type PeersConfig struct {
 
 // Peers are base nodes that are asked one at a time: one until it fails, and then
 // the next. Its sessions are given back when it is left. One that gave a bad answer is
-// not asked again. It is safe for concurrent use.
+// not asked again. It is safe for concurrent use: when one caller leaves a peer,
+// the others do too, as their sessions with it have ended.
 type Peers struct {
 	cfg     PeersConfig
 	clients []*Client
