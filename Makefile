@@ -6,7 +6,7 @@ help: ## show this list
 
 .PHONY: check
 check: ## what to run before a commit: no Rust, no Tor, under five minutes
-	scripts/test.sh format lint race deletion demo
+	scripts/test.sh format lint race deletion demo unit
 
 .PHONY: test
 test: ## every test on a fresh machine: installs and builds what it needs

@@ -15,12 +15,12 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test modules deletion demo fuzz interop)
+stages=(prepare format lint race test modules deletion demo unit fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
 	need go "https://go.dev/dl"
-	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 || return
+	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd || return
 	go mod download || return
 	build_tools
 }
@@ -75,6 +75,15 @@ deletion() { scripts/deletion.sh; }
 
 demo_is="the newcomer's first minute: the demo command exits 0"
 demo() { go run ./cmd/tari-libp2p demo; }
+
+unit_is="the systemd unit loads without a warning, and lets little through"
+unit() {
+	if [ "${CI:-}" != true ] && ! command -v systemd-analyze >/dev/null; then
+		say "not checked: systemd-analyze is missing (Debian: apt-get install systemd)"
+		return
+	fi
+	scripts/unit.sh
+}
 
 fuzz_is="every fuzz target for FUZZTIME each"
 fuzz() {

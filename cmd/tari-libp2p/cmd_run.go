@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,10 +58,16 @@ func (a *app) runCommand() *cobra.Command {
 				n.Close()
 				return err
 			}
+			boss := supervisorOf(os.Getenv, p.log)
+			boss.say("READY=1")
+			var watched sync.WaitGroup
+			watched.Go(func() { boss.watch(cmd.Context(), n.Status) })
 			if len(p.look.Names) > 0 {
 				a.findSeedsFor(cmd.Context(), n, p.look, p.log)
 			}
 			<-cmd.Context().Done()
+			boss.say("STOPPING=1")
+			watched.Wait()
 			plain.end() // deletion test: plainlibp2p
 			return closeInTime(n)
 		},

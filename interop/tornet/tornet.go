@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package tornet runs a private Tor network on loopback: directory
 // authorities, relays and clients of the system's own tor, with no way to the
 // outside. Tests reach onion services through it as they would through Tor's
