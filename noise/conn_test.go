@@ -76,7 +76,7 @@ var writeSizes = []int{
 	smallBuffer, MaxPlaintext - 1, MaxPlaintext, MaxPlaintext + 1, 2*MaxPlaintext - 1, 2 * MaxPlaintext, 2*MaxPlaintext + 1, 1 << 20,
 }
 
-// TestWriteFrames checks how a write is cut: frames as large as can be, two of the largest in a write, none empty.
+// TestWriteFrames checks how a write is cut: frames as large as can be, four of the largest in a write, none empty.
 func TestWriteFrames(t *testing.T) {
 	for _, size := range writeSizes {
 		tx, _ := keyed(1)
@@ -85,7 +85,7 @@ func TestWriteFrames(t *testing.T) {
 		if n != size || err != nil {
 			t.Fatalf("write of %d: %d, %v", size, n, err)
 		}
-		if want := (size + 2*MaxPlaintext - 1) / (2 * MaxPlaintext); len(w.all) != want {
+		if want := (size + 4*MaxPlaintext - 1) / (4 * MaxPlaintext); len(w.all) != want {
 			t.Errorf("write of %d: %d writes, want %d", size, len(w.all), want)
 		}
 		left := size

@@ -14,11 +14,11 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// What arrives is read into a borrowed buffer: smallBuffer, or bigBuffer, two whole frames, while the connection is busy. One that
+// What arrives is read into a borrowed buffer: smallBuffer, or bigBuffer, four whole frames, while the connection is busy. One that
 // waits holds none, if it is a socket (see readiness), else a small one.
 const (
 	smallBuffer = 4 << 10
-	bigBuffer   = 2 * (HeaderSize + MaxFrame)
+	bigBuffer   = 4 * (HeaderSize + MaxFrame)
 )
 
 var (
