@@ -1,7 +1,9 @@
 package messagingproto
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -84,6 +86,46 @@ func BenchmarkSendParallel(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(stream.writes.Load())/float64(b.N), "writes/op")
+}
+
+// sourceStream has so many messages to read.
+type sourceStream struct {
+	sinkStream
+	chunk, rest []byte
+	left        int // bytes
+}
+
+func (s *sourceStream) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	if len(s.rest) == 0 {
+		s.rest = s.chunk
+	}
+	n := copy(p[:min(len(p), s.left)], s.rest)
+	s.rest, s.left = s.rest[n:], s.left-n
+	return n, nil
+}
+
+func (s *sourceStream) Scope() network.StreamScope { return &network.NullScope{} }
+
+// BenchmarkDeliver cuts messages out of a stream and hands them over.
+func BenchmarkDeliver(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 64 << 10} {
+		b.Run(byteCount(size), func(b *testing.B) {
+			s, _ := newSink(b)
+			got := 0
+			s.Handle(func(context.Context, peer.ID, []byte) { got++ })
+			chunk := bytes.Repeat(frame(string(fill('m', size))), max(1, 128<<10/size))
+			stream := &sourceStream{chunk: chunk, left: b.N * (frameHeader + size)}
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			if err := s.receive("b", stream); err != io.EOF || got != b.N {
+				b.Fatal(got, err)
+			}
+		})
+	}
 }
 
 func byteCount(n int) string {

@@ -2,6 +2,7 @@ package peerbook
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -68,6 +69,53 @@ func BenchmarkClosest(b *testing.B) {
 		if len(book.Closest(to, 8, nil)) != 8 {
 			b.Fatal("too few")
 		}
+	}
+}
+
+// BenchmarkSizes is what a book does, by how many peers are in it. The larger ones take a minute and more to fill, and are left out of
+// a short run.
+func BenchmarkSizes(b *testing.B) {
+	sizes := []int{10_000, 100_000, 1_000_000}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	for _, size := range sizes {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			book := openOn(b, newStore(), Config{MaxPeers: 2 * size})
+			put := func(n int) { must(b, book.Put(Record{Key: stranger(n).Public(), Addresses: in(n%200, n%62_500)})) }
+			for n := range size {
+				put(n)
+			}
+			someone, to := stranger(size/2).Public().PeerID(), key(1).NodeID()
+			b.Run("get", func(b *testing.B) {
+				for b.Loop() {
+					if _, ok := book.Get(someone); !ok {
+						b.Fatal("not there")
+					}
+				}
+			})
+			b.Run("closest", func(b *testing.B) {
+				for b.Loop() {
+					if len(book.Closest(to, 20, nil)) != 20 {
+						b.Fatal("too few")
+					}
+				}
+			})
+			b.Run("random", func(b *testing.B) {
+				for b.Loop() {
+					if len(book.Random(10, nil)) != 10 {
+						b.Fatal("too few")
+					}
+				}
+			})
+			b.Run("insert", func(b *testing.B) {
+				n := size
+				for b.Loop() {
+					put(n) // making its key takes a part of the time
+					n++
+				}
+			})
+		})
 	}
 }
 

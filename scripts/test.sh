@@ -15,7 +15,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test modules deletion demo unit fuzz interop)
+stages=(prepare format lint race test bench modules deletion demo unit fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
@@ -59,6 +59,12 @@ test() {
 	[ -n "$packages" ] || return 0
 	# shellcheck disable=SC2086
 	go test -shuffle=on -timeout 20m -p 1 $packages
+}
+
+bench_is="every benchmark once: they still work"
+bench() {
+	# shellcheck disable=SC2046
+	go test -run '^$' -bench . -benchtime 1x -short -timeout 20m -p 1 $(grep -rl --include='*_test.go' '^func Benchmark' . --exclude-dir=examples --exclude-dir=bench | xargs -n1 dirname | sort -u)
 }
 
 modules_is="the modules beside the main one (examples): build, test"

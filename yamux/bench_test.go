@@ -2,6 +2,7 @@ package yamux
 
 import (
 	"io"
+	"net"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -13,37 +14,43 @@ func benchBoth(b *testing.B, f func(b *testing.B, st, other network.MuxedStream)
 		name string
 		mux  network.Multiplexer
 	}{{"ours", &Muxer{}}, {"go-yamux", stock.DefaultTransport}} {
-		b.Run(m.name, func(b *testing.B) {
-			ca, cb := tcpPair(b)
-			c, err := m.mux.NewConn(ca, false, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			s, err := m.mux.NewConn(cb, true, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close()
-			st, err := c.OpenStream(b.Context())
-			if err != nil {
-				b.Fatal(err)
-			}
-			st.Write([]byte("x"))
-			other, err := s.AcceptStream()
-			if err != nil {
-				b.Fatal(err)
-			}
-			io.ReadFull(other, make([]byte, 1))
-			b.ReportAllocs()
-			b.ResetTimer()
-			f(b, st, other)
-			b.StopTimer()
-		})
+		for name, connect := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memoryPair, "TCP": tcpPair, "Noise": sealedPair} {
+			b.Run(m.name+"/"+name, func(b *testing.B) { bench(b, m.mux, connect, f) })
+		}
 	}
 }
 
-// BenchmarkBulk moves 64 KiB writes over a TCP loopback connection.
+func memoryPair(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
+
+func bench(b *testing.B, mux network.Multiplexer, connect func(testing.TB) (net.Conn, net.Conn), f func(b *testing.B, st, other network.MuxedStream)) {
+	ca, cb := connect(b)
+	c, err := mux.NewConn(ca, false, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	s, err := mux.NewConn(cb, true, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	st, err := c.OpenStream(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	st.Write([]byte("x"))
+	other, err := s.AcceptStream()
+	if err != nil {
+		b.Fatal(err)
+	}
+	io.ReadFull(other, make([]byte, 1))
+	b.ReportAllocs()
+	b.ResetTimer()
+	f(b, st, other)
+	b.StopTimer()
+}
+
+// BenchmarkBulk moves 64 KiB writes.
 func BenchmarkBulk(b *testing.B) { benchOneWay(b, 64<<10) }
 
 // BenchmarkMessages moves 100-byte writes.
