@@ -45,6 +45,7 @@ type dial struct {
 	rank     map[string]int // addresses by their bytes, the best is 0
 	own      []ma.Multiaddr // those that our user configured
 	attempts []*attempt     // in the order in which the swarm came to them
+	opening  *opening       // what the first connection to be ready says at once; may be nil
 }
 
 func newDialing() *dialing {
@@ -53,8 +54,8 @@ func newDialing() *dialing {
 	}
 }
 
-// enter begins a peer's record or joins it. leave follows.
-func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr) {
+// enter begins a peer's record or joins it. leave follows. first, if not nil, is said in the first flight unless somebody else's is.
+func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr, first *opening) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	one := d.underway[p]
@@ -64,6 +65,9 @@ func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr) {
 	}
 	one.callers++
 	one.own = own
+	if one.opening == nil {
+		one.opening = first
+	}
 	for i, a := range best {
 		if _, known := one.rank[string(a.Bytes())]; !known {
 			one.rank[string(a.Bytes())] = i
@@ -132,6 +136,7 @@ func (d *dialing) attempt(p peer.ID, a ma.Multiaddr) *attempt {
 	}
 	at := &attempt{addr: a}
 	if one != nil {
+		at.opening = one.opening
 		one.attempts = append(one.attempts, at)
 	}
 	return at
@@ -274,7 +279,8 @@ func (t *boundTransport) Close() error {
 
 // attempt is the record of one address in a dial.
 type attempt struct {
-	addr ma.Multiaddr
+	addr    ma.Multiaddr
+	opening *opening // of its dial
 
 	mu      sync.Mutex
 	refused error // why it is not dialed
@@ -309,8 +315,8 @@ func (a *attempt) past(stage string) { a.set(func() { a.done = stage }) }
 func (a *attempt) fail(err error)    { a.set(func() { a.err = err }) }
 
 // dial makes sure that there is a connection. best are addresses in the order in which they are best tried; if there are none, those that
-// are configured and those of Config.Addresses.
-func (h *Host) dial(ctx context.Context, p peer.ID, best []ma.Multiaddr) error {
+// are configured and those of Config.Addresses. first may be nil.
+func (h *Host) dial(ctx context.Context, p peer.ID, best []ma.Multiaddr, first *opening) error {
 	if h.closing.Err() != nil {
 		return ErrClosed
 	}
@@ -322,7 +328,7 @@ func (h *Host) dial(ctx context.Context, p peer.ID, best []ma.Multiaddr) error {
 		best = known
 	}
 	h.peers.AddAddrs(p, best, peerstore.TempAddrTTL)
-	h.dials.enter(p, best, own)
+	h.dials.enter(p, best, own, first)
 	defer h.dials.leave(p)
 	h.swarm.Backoff().Clear(p) // who asks means now: a new request is not answered with the failure of an older one
 	ctx, done := h.whileOpen(ctx)

@@ -247,7 +247,7 @@ func (h *Host) Connect(ctx context.Context, pi peer.AddrInfo) error {
 		h.peers.AddAddrs(pi.ID, pi.Addrs, peerstore.TempAddrTTL)
 		return nil
 	}
-	return h.dial(ctx, pi.ID, pi.Addrs)
+	return h.dial(ctx, pi.ID, pi.Addrs, nil)
 }
 
 // whileOpen returns a context that ends with Close as well, which dials of the swarm would outlive.

@@ -82,7 +82,7 @@ func (h *Host) newStream(ctx context.Context, p peer.ID) (network.Stream, error)
 	ready := no || h.swarm.Connectedness(p) == network.Connected
 	for try := 1; ; try++ {
 		if !ready {
-			if err := h.dial(ctx, p, nil); err != nil {
+			if err := h.dial(ctx, p, nil, nil); err != nil {
 				return nil, err
 			}
 		}

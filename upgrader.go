@@ -100,6 +100,10 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		scope:          scope,
 	}
 	c.atEnd(func() { u.ended(c.remote) })
+	if session.Opened != nil {
+		c.opening = attemptOf(ctx).opening
+		c.opening.ready(c)
+	}
 	return c, nil
 }
 
@@ -134,6 +138,7 @@ func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 			}
 		},
 	}
+	us.Opening = record.opening.take
 	speak := h.u.dials
 	if h.dir == network.DirInbound {
 		var err error
@@ -241,6 +246,8 @@ type conn struct {
 	transport     transport.Transport
 	scope         network.ConnManagementScope
 
+	opening *opening // whose stream Session.Opened is, if there is one
+
 	lostTo atomic.Pointer[conn] // in a tie: while that one lives, this one serves its streams and takes no new ones of ours
 
 	known func() // called once the swarm knows the connection and a tie is broken; nil for those we dialed
@@ -277,6 +284,9 @@ func (c *conn) retired() bool {
 // OpenStream fails on a connection that lost a tie; the swarm then takes the one that won. After the connection's end it says why
 // that came.
 func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
+	if first, ok := ctx.Value(openingKey{}).(*opening); ok && first == c.opening {
+		return c.Opened, nil
+	}
 	if c.retired() && !c.MuxedConn.IsClosed() {
 		return nil, errRetired
 	}

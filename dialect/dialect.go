@@ -17,6 +17,7 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
+	"github.com/tari-libp2p/tari-libp2p/yamux"
 )
 
 // A Dialect is everything that is said on a connection after the wire byte and before the substreams.
@@ -39,7 +40,15 @@ type Local struct {
 	Rules  identityproto.Rules                                       // what we accept of theirs
 	Admit  func(remote tarikey.PublicKey) (network.PeerScope, error) // nil: everybody; asked once the key is proven, before we say a word of ours
 	Trace  func(StageTime)                                           // nil, or told about each stage when it ends, in order
+
+	// Opening, unless nil, is asked for on a connection that we dialed, after Admit agreed: it returns the beginning of our first
+	// stream, at most MaxOpening bytes, or nothing. A dialect that can sends it behind our claim, in one write, so that the peer has
+	// it half a round trip before we have the peer's claim. Session.Opened is then that stream; no other dialect asks.
+	Opening func() []byte
 }
+
+// MaxOpening is how many bytes Local.Opening may return.
+const MaxOpening = yamux.MaxOpening
 
 // Session is what every dialect arrives at: substreams with a peer whose key is proven and whose claim is valid.
 type Session struct {
@@ -47,8 +56,9 @@ type Session struct {
 	Remote  tarikey.PublicKey
 	Claim   *identityproto.Claim
 	Dialect Dialect
-	Stages  []StageTime // in the order they ran
-	Binding []byte      // the hash of the Noise handshake: both sides know one connection from another by it
+	Stages  []StageTime         // in the order they ran
+	Opened  network.MuxedStream // the stream that Local.Opening began, or nil
+	Binding []byte              // the hash of the Noise handshake: both sides know one connection from another by it
 	Era     tariproto.Era
 
 	// StaleAfter is the age from which peers of this dialect give a connection up for any newer one, whoever dialed; 0: never.

@@ -23,7 +23,8 @@ import (
 //	|<-------------------------------------------|
 //	|                -> s, se                    |
 //	|------------------------------------------->|
-//	|  3  identity frame, both at once           |
+//	|  3  identity frame, both at once; I's goes with the last of Noise,
+//	|     and the beginning of a stream, if there is one, behind it
 //	|<------------------------------------------>|
 //	|  4  yamux; windows of new streams are added|
 //	|<==========================================>|
@@ -49,7 +50,7 @@ func (d modern) Upgrade(ctx context.Context, conn net.Conn, dir network.Directio
 		if err != nil {
 			return err
 		}
-		s.session.Claim, err = identityproto.Exchange(ctx, s.conn, claim, s.session.Remote, us.Rules)
+		s.session.Claim, err = identityproto.ExchangeWith(ctx, s.conn, claim, s.first(), s.session.Remote, us.Rules)
 		return err
 	})
 	s.muxer(modernMuxer) //                                              4

@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/tari-libp2p/tari-libp2p/noise"
+	"github.com/tari-libp2p/tari-libp2p/yamux"
 )
 
 // steps are the stages of a handshake under way, shared by all dialects. After the first error they do nothing.
@@ -18,6 +19,7 @@ type steps struct {
 	raw     net.Conn
 	conn    *noise.Conn       // after noise
 	scope   network.PeerScope // after admit
+	opening []byte            // sent already, as the beginning of our first stream
 	session Session
 	err     error
 }
@@ -53,6 +55,7 @@ func (s *steps) noise(params noise.Params) {
 			s.conn, err = noise.Server(ctx, s.raw, cfg)
 		} else {
 			cfg.Preamble = []byte{s.session.Dialect.WireByte()}
+			cfg.HoldLast = true // for the claim, which follows at once if the key is the right one
 			s.conn, err = noise.Client(ctx, s.raw, cfg)
 		}
 		if err != nil {
@@ -77,10 +80,28 @@ func (s *steps) admit() {
 	})
 }
 
+// first is what of a stream of ours travels with the claim, as a frame of the muxer.
+func (s *steps) first() []byte {
+	if s.inbound || s.us.Opening == nil {
+		return nil
+	}
+	if s.opening = s.us.Opening(); len(s.opening) == 0 {
+		return nil
+	}
+	return yamux.AppendOpening(nil, s.opening)
+}
+
 // muxer starts the substreams.
-func (s *steps) muxer(m network.Multiplexer) {
+func (s *steps) muxer(m *yamux.Muxer) {
 	s.step(StageMuxer, localLimit, func(context.Context) (err error) {
-		s.session.MuxedConn, err = m.NewConn(s.conn, s.inbound, s.scope)
+		if len(s.opening) == 0 {
+			s.session.MuxedConn, err = m.NewConn(s.conn, s.inbound, s.scope)
+			return err
+		}
+		mux, opened, err := yamux.ClientOpened(s.conn, m.Config, s.scope, s.opening)
+		if err == nil {
+			s.session.MuxedConn, s.session.Opened = mux, opened
+		}
 		return err
 	})
 }

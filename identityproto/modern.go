@@ -60,12 +60,17 @@ type modernSignature struct {
 //
 // It reads not a byte more. The caller closes c after an error, which is an *Error.
 func Exchange(ctx context.Context, c net.Conn, ours *Claim, remote tarikey.PublicKey, rules Rules) (*Claim, error) {
+	return ExchangeWith(ctx, c, ours, nil, remote, rules)
+}
+
+// ExchangeWith is Exchange with something to say that does not depend on the peer's claim: next follows our frame in the same write.
+func ExchangeWith(ctx context.Context, c net.Conn, ours *Claim, next []byte, remote tarikey.PublicKey, rules Rules) (*Claim, error) {
 	frame, err := EncodeFrame(ours)
 	if err != nil {
 		return nil, err
 	}
 	stop := within(ctx, c, ExchangeTimeout)
-	if _, err := c.Write(frame); err != nil {
+	if _, err := c.Write(append(frame, next...)); err != nil {
 		stop()
 		return nil, ioError(ctx, err, rules)
 	}

@@ -96,7 +96,7 @@ func begin(ctx context.Context, c net.Conn, cfg Config, initiator bool) (*handsh
 	return h, nil
 }
 
-// send writes the next message, after the preamble, in one Write.
+// send writes the next message, after the preamble, in one Write, or leaves it to the first Write on the connection.
 func (h *handshake) send(preamble []byte) {
 	h.step("send", func(int) error {
 		head := len(preamble) + HeaderSize
@@ -108,6 +108,10 @@ func (h *handshake) send(preamble []byte) {
 		}
 		h.first, h.second = first, second
 		binary.BigEndian.PutUint16(out[len(preamble):], uint16(len(out)-head))
+		if h.cfg.HoldLast && first != nil {
+			h.conn.tx.held = out
+			return nil
+		}
 		_, err = h.conn.inner.Write(out)
 		return err
 	})

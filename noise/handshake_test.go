@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,3 +192,50 @@ type scripted struct {
 func (c *scripted) Read(p []byte) (int, error)  { return c.r.Read(p) }
 func (c *scripted) SetDeadline(time.Time) error { return nil }
 func (c *scripted) Close() error                { return nil }
+
+// TestHoldLast: the last message goes out with the first Write, in one piece, and not before.
+func TestHoldLast(t *testing.T) {
+	for name, params := range dialects {
+		a, b := tcpPair(t)
+		counted := &sizesOfWrites{Conn: a}
+		served := make(chan error, 1)
+		go func() {
+			s, err := Server(context.Background(), b, Config{Params: params, Static: newKey(t)})
+			if err == nil {
+				_, err = io.ReadFull(s, make([]byte, 5))
+			}
+			served <- err
+		}()
+		c, err := Client(context.Background(), counted, Config{Params: params, Static: newKey(t), HoldLast: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages := params.Pattern.script().sizes
+		want := []int{HeaderSize + messages[0]}
+		if !slices.Equal(counted.sizes, want) {
+			t.Errorf("%s: wrote %v before the first Write, want %v", name, counted.sizes, want)
+		}
+		if _, err := c.Write([]byte("first")); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("more"))
+		frame := HeaderSize + Overhead
+		want = append(want, frame+5, frame+4)
+		if len(messages) == 3 {
+			want[1] += HeaderSize + messages[2]
+		}
+		if err := <-served; err != nil || !slices.Equal(counted.sizes, want) {
+			t.Errorf("%s: wrote %v, want %v; the server has %v", name, counted.sizes, want, err)
+		}
+	}
+}
+
+type sizesOfWrites struct {
+	net.Conn
+	sizes []int
+}
+
+func (w *sizesOfWrites) Write(p []byte) (int, error) {
+	w.sizes = append(w.sizes, len(p))
+	return w.Conn.Write(p)
+}

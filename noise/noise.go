@@ -83,6 +83,10 @@ type Config struct {
 	// Preamble is written in the same segment as the initiator's first message, before it. A Server ignores it.
 	Preamble []byte
 
+	// HoldLast keeps the pattern's last message back, if it is ours, until the first Write: both then travel together. Until then the peer
+	// knows nothing of our key.
+	HoldLast bool
+
 	// StepTimeout is how long the peer may take over each message; 0 is DefaultStepTimeout.
 	StepTimeout time.Duration
 

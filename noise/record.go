@@ -285,6 +285,7 @@ type sender struct {
 	mu  sync.Mutex
 	key key
 	loan
+	held   []byte // goes before the first frame: see Config.HoldLast
 	unsent []byte // sealed, within what is borrowed
 	err    error  // the peer may have half a frame: there is no way on
 
@@ -349,8 +350,9 @@ func (tx *sender) try(c *readiness, p []byte) (n int, sent bool, err error) {
 
 // seal makes frames of the beginning of p and returns how much of it they carry.
 func (tx *sender) seal(p []byte) (n int, err error) {
-	tx.loan = borrow(HeaderSize+len(p)+Overhead > smallBuffer) // one frame, or several of the largest
-	out := tx.bytes()[:0]
+	tx.loan = borrow(len(tx.held)+HeaderSize+len(p)+Overhead > smallBuffer) // one frame, or several of the largest
+	out := append(tx.bytes()[:0], tx.held...)
+	tx.held = nil
 	for n < len(p) && len(out)+HeaderSize+Overhead < cap(out) {
 		size := min(len(p)-n, MaxPlaintext, cap(out)-len(out)-HeaderSize-Overhead)
 		nonce, err := tx.key.advance()

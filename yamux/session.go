@@ -51,6 +51,34 @@ func Client(c net.Conn, cfg Config, scope network.PeerScope) (*Session, error) {
 	return newSession(c, true, cfg, scope)
 }
 
+// AppendOpening appends the frame that opens the first stream of the side that dialed, and carries first, of at most MaxOpening bytes. It
+// may be sent before the session starts, which is then to be started with ClientOpened.
+func AppendOpening(dst, first []byte) []byte {
+	return append(appendHeader(dst, header{typeData, flagSYN, firstOfClient, uint32(len(first))}), first...)
+}
+
+// MaxOpening is how many bytes AppendOpening takes: a frame that every peer accepts.
+const MaxOpening = 16 << 10
+
+const firstOfClient = 1
+
+// ClientOpened is Client on a connection on which AppendOpening's frame with first was sent. It returns the stream that this opened.
+func ClientOpened(c net.Conn, cfg Config, scope network.PeerScope, first []byte) (*Session, *Stream, error) {
+	s, err := makeSession(c, true, cfg, scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := s.open()
+	if err != nil {
+		s.mem.end()
+		return nil, nil, err
+	}
+	st.owed = 0
+	st.credit -= uint32(len(first))
+	s.start()
+	return s, st, nil
+}
+
 // Server starts a session on the side that accepted the connection; otherwise
 // as Client.
 func Server(c net.Conn, cfg Config, scope network.PeerScope) (*Session, error) {
@@ -58,6 +86,15 @@ func Server(c net.Conn, cfg Config, scope network.PeerScope) (*Session, error) {
 }
 
 func newSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*Session, error) {
+	s, err := makeSession(c, client, cfg, scope)
+	if err == nil {
+		s.start()
+	}
+	return s, err
+}
+
+// makeSession is a session that does not read yet.
+func makeSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*Session, error) {
 	cfg = cfg.withDefaults()
 	mem, err := newMemory(cfg.ConnectionMemory, scope)
 	if err != nil {
@@ -70,14 +107,17 @@ func newSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (*
 		nextID:   2,
 	}
 	if client {
-		s.nextID = 1
+		s.nextID = firstOfClient
 	}
 	s.cond.L = &s.mu
 	s.in = newInput(c, s.wakeReaders, s.pulse.beat)
 	s.w = newWriter(c, cfg, s)
+	return s, nil
+}
+
+func (s *Session) start() {
 	s.pulse.start(s)
 	go s.run() // ends with the connection; Close waits for it
-	return s, nil
 }
 
 // OpenStream opens a stream. It never waits: at a limit it returns a

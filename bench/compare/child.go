@@ -240,15 +240,27 @@ func (w *worker) rtt(c command) (answer, error) {
 
 // once dials, has a byte come back, and returns the link with its open stream.
 func once(d dialer, to string) (link, stream, error) {
+	l, s, err := d.begin(to, []byte{7})
+	if err == nil {
+		if _, err = io.ReadFull(s, make([]byte, 1)); err != nil {
+			l.close()
+		}
+	}
+	return l, s, err
+}
+
+// begin dials and writes to a stream for the echo.
+func (d dialer) begin(to string, data []byte) (link, stream, error) {
+	if d.first != nil {
+		return d.first(context.Background(), to, echoProtocol, data)
+	}
 	l, err := d.dial(context.Background(), to)
 	if err != nil {
 		return l, nil, err
 	}
 	s, err := l.open(echoProtocol)
 	if err == nil {
-		if _, err = s.Write([]byte{7}); err == nil {
-			_, err = io.ReadFull(s, make([]byte, 1))
-		}
+		_, err = s.Write(data)
 	}
 	if err != nil {
 		l.close()

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	blankhost "github.com/libp2p/go-libp2p/p2p/host/blank"
@@ -62,6 +63,16 @@ var oursStack = stack{
 				}
 				return connect(ctx, h, messages, peer.AddrInfo{ID: to.Key.PeerID(), Addrs: to.Addrs})
 			},
+			first: func(ctx context.Context, at, p string, data []byte) (link, stream, error) {
+				to, err := tari.ParseAddress(at)
+				if err != nil {
+					return link{}, nil, err
+				}
+				id := to.Key.PeerID()
+				h.Peerstore().AddAddrs(id, to.Addrs, peerstore.PermanentAddrTTL)
+				s, err := h.NewStreamWith(ctx, id, protocol.ID(p), data)
+				return linkTo(ctx, h, messages, id), s, err
+			},
 			close: func() { _ = messages.Close(); _ = h.Close() },
 		}, nil
 	},
@@ -106,20 +117,24 @@ func connect(ctx context.Context, h host.Host, messages *messagingproto.Service,
 	if err := h.Connect(ctx, to); err != nil {
 		return link{}, err
 	}
+	return linkTo(ctx, h, messages, to.ID), nil
+}
+
+func linkTo(ctx context.Context, h host.Host, messages *messagingproto.Service, to peer.ID) link {
 	w := newWindow()
 	return link{
-		open: func(p string) (stream, error) { return h.NewStream(ctx, to.ID, protocol.ID(p)) },
+		open: func(p string) (stream, error) { return h.NewStream(ctx, to, protocol.ID(p)) },
 		send: func(m []byte) error {
 			w.enter(len(m))
-			err := messages.SendAsync(to.ID, m, w.leave)
+			err := messages.SendAsync(to, m, w.leave)
 			if err != nil {
 				w.leave(messagingproto.Result{})
 			}
 			return err
 		},
 		flush: w.wait,
-		close: func() { _ = h.Network().ClosePeer(to.ID) },
-	}, nil
+		close: func() { _ = h.Network().ClosePeer(to) },
+	}
 }
 
 // stockStack is go-libp2p's own TCP transport, Noise and yamux on a host without identify; stockHostStack is all of libp2p.New.

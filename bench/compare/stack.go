@@ -23,6 +23,7 @@ type listener struct {
 // dialer makes links, one after the other.
 type dialer struct {
 	dial  func(ctx context.Context, at string) (link, error)
+	first func(ctx context.Context, at, protocol string, data []byte) (link, stream, error) // dial, open and write at once; nil: one after the other
 	close func()
 }
 
