@@ -12,16 +12,21 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
-// TestTellsPeers: a node tells of peers that it has met lately in its network, of no banned one, and not whoever asks.
+// TestTellsPeers: a node tells of peers that it has reached lately in its network, of no banned one, of none that only came to it, and not
+// whoever asks.
 func TestTellsPeers(t *testing.T) {
 	n := listeningNode(t, Config{AllowTestAddresses: true})
-	met, asks := listeningNode(t, Config{AllowTestAddresses: true}), listeningNode(t, Config{AllowTestAddresses: true})
-	for _, other := range []*Node{met, asks} {
-		if err := other.Host.Connect(t.Context(), dialAt(t, n).AddrInfo()); err != nil {
+	reached, came, asks := listeningNode(t, Config{AllowTestAddresses: true}), listeningNode(t, Config{AllowTestAddresses: true}), listeningNode(t, Config{AllowTestAddresses: true})
+	for _, err := range []error{
+		n.Host.Connect(t.Context(), dialAt(t, reached).AddrInfo()),
+		came.Host.Connect(t.Context(), dialAt(t, n).AddrInfo()),
+		n.Host.Connect(t.Context(), dialAt(t, asks).AddrInfo()),
+	} {
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	meet := func(seen time.Duration, network string) tarikey.PublicKey {
+	meet := func(seen time.Duration, network string, failures uint32) tarikey.PublicKey {
 		id, err := NewIdentity()
 		if err != nil {
 			t.Fatal(err)
@@ -32,15 +37,17 @@ func TestTellsPeers(t *testing.T) {
 		if err := claim.Sign(id.Key, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Peers.Put(peerbook.Record{Key: claim.Key, Claim: claim, Features: claim.Features, Network: network, LastSeen: time.Now().Add(-seen)}); err != nil {
+		address := peerbook.Address{Addr: claim.Addresses[0], Source: peerbook.Claimed, LastSeen: time.Now().Add(-seen), Attempts: 1, Failures: failures}
+		if err := n.Peers.Put(peerbook.Record{Key: claim.Key, Claim: claim, Features: claim.Features, Network: network, Addresses: []peerbook.Address{address}}); err != nil {
 			t.Fatal(err)
 		}
 		return claim.Key
 	}
-	lately := meet(59*time.Hour, "mainnet")
-	meet(61*time.Hour, "mainnet")
-	meet(time.Hour, "nextnet")
-	banned := meet(time.Hour, "mainnet")
+	lately := meet(59*time.Hour, "mainnet", 0)
+	meet(61*time.Hour, "mainnet", 0)
+	meet(time.Hour, "mainnet", 1)
+	meet(time.Hour, "nextnet", 0)
+	banned := meet(time.Hour, "mainnet", 0)
 	if err := n.Peers.Ban(banned.PeerID(), time.Hour, "test"); err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +56,13 @@ func TestTellsPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	want := []string{lately.String(), met.Host.PublicKey().String()}
+	want := []string{lately.String(), reached.Host.PublicKey().String()}
 	slices.Sort(want)
-	eventually(t, "the node has met the other one", func() bool { r, ok := n.Peers.Get(met.Host.ID()); return ok && r.Claim != nil })
+	eventually(t, "the node has met both", func() bool {
+		_, one := n.Peers.Get(reached.Host.ID())
+		_, other := n.Peers.Get(came.Host.ID())
+		return one && other
+	})
 	answer, err := peersync.Ask(t.Context(), session, peersync.Query{AllowTestAddresses: true})
 	var got []string
 	for _, p := range answer.Peers {

@@ -17,6 +17,7 @@
 //!   unban      node_id
 //!   rpc, rpc_sessions, rpc_served         see rpc.rs
 //!   chain, chain_lie, chain_pause, chain_served   see basenode.rs
+//!   get_peers                             see dht.rs
 //!   quit
 //!
 //! --rpc-sessions, --rpc-peer-sessions and --rpc-cull set the limits of its RPC
@@ -29,6 +30,7 @@
 
 mod basenode;
 mod checks;
+mod dht;
 mod pattern;
 mod rpc;
 
@@ -201,6 +203,13 @@ async fn run() -> Result<(), AnyError> {
             .with_ban_duration(Duration::from_secs(flags.number("messaging-ban-secs", 600)?)),
         )
         .add_protocol([ProtocolId::from_static(DUPLEX)], &duplex_tx);
+    let node = match flags.get("dht") {
+        Some("true") => {
+            let dht = dht::build(&node).await?;
+            node.add_rpc_server(RpcServer::builder().finish().add_service(dht.rpc_service()))
+        },
+        _ => node,
+    };
     // Through a proxy, such as Tor's, everything is dialed; listening is TCP either way.
     let mut node = match flags.get("socks") {
         Some(proxy) => {
@@ -331,6 +340,7 @@ async fn execute(
         "rpc_sessions" => rpc::sessions(&node, command).await,
         "rpc_served" => rpc::served(rpc_handle).await,
         "chain" | "chain_lie" | "chain_pause" | "chain_served" => chain.command(command),
+        "get_peers" => dht::get_peers(&node, command).await,
         other => Err(format!("unknown command {other}").into()),
     }
 }
