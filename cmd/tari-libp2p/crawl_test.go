@@ -25,14 +25,13 @@ func (r result) lines(t *testing.T) (out []map[string]any) {
 	return out
 }
 
-// TestCrawl: three nodes that know each other, and one that is gone, are found from one of them.
+// TestCrawl: two nodes, and one that is gone, are found from the one that reached the others.
 func TestCrawl(t *testing.T) {
 	test := "--allow-test-addresses"
-	first := startRun(t, t.TempDir(), test)
-	gone := startRun(t, t.TempDir(), test, "--peer", first.peer)
-	first.line(" connected    inbound")
-	second := startRun(t, t.TempDir(), test, "--peer", first.peer)
-	first.line(" connected    inbound")
+	gone, second := startRun(t, t.TempDir(), test), startRun(t, t.TempDir(), test)
+	first := startRun(t, t.TempDir(), test, "--peer", gone.peer, "--peer", second.peer)
+	first.line(" connected    outbound")
+	first.line(" connected    outbound")
 	gone.stop()
 	dir := t.TempDir()
 	journal, table, objects := filepath.Join(dir, "journal"), filepath.Join(dir, "peers.csv"), filepath.Join(dir, "peers")
