@@ -51,6 +51,7 @@ func TestTellsPeers(t *testing.T) {
 	if err := n.Peers.Ban(banned.PeerID(), time.Hour, "test"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "who asks is connected", func() bool { return asks.connected(n.Host.ID()) })
 	session, err := peersync.Connect(t.Context(), asks.Host, n.Host.ID())
 	if err != nil {
 		t.Fatal(err)
