@@ -31,6 +31,7 @@ var (
 	rpcFail  = rpc.Unary[*wrapperspb.UInt32Value, *emptypb.Empty]{Number: 4, Repeatable: true}
 	rpcSlow  = rpc.Unary[*wrapperspb.UInt64Value, *emptypb.Empty]{Number: 5, Repeatable: true}
 	rpcItems = rpc.Streaming[*wrapperspb.UInt64Value, *wrapperspb.BytesValue]{Number: 6, Repeatable: true}
+	rpcTicks = rpc.Streaming[*wrapperspb.UInt64Value, *wrapperspb.UInt64Value]{Number: 7, Repeatable: true}
 	rpcNone  = rpc.Unary[*emptypb.Empty, *emptypb.Empty]{Number: 99, Repeatable: true}
 )
 
@@ -68,6 +69,16 @@ func rpcMethods() []rpc.Method {
 				for i := range 10 {
 					if !yield(wrapperspb.Bytes(patternMessage(0, i, int(size.Value))), nil) {
 						return
+					}
+				}
+			}
+		}),
+		rpcTicks.Serve(func(ctx context.Context, _ peer.ID, millis *wrapperspb.UInt64Value) iter.Seq2[*wrapperspb.UInt64Value, error] {
+			return func(yield func(*wrapperspb.UInt64Value, error) bool) {
+				for i := uint64(0); ctx.Err() == nil && yield(wrapperspb.UInt64(i), nil); i++ {
+					select {
+					case <-time.After(time.Duration(millis.Value) * time.Millisecond):
+					case <-ctx.Done():
 					}
 				}
 			}
@@ -208,6 +219,20 @@ func TestRPCCancelToRust(t *testing.T) {
 		}
 	}
 	rpcWorks(t, c)
+
+	// Of an unhurried stream the session is as good as before, not only another one of the pool.
+	session := rpcSession(t, us, rust, rpc.ClientConfig{})
+	for range 3 {
+		for item, err := range rpcTicks.Call(patient(t), session, wrapperspb.UInt64(20)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item.Value == 3 {
+				break
+			}
+		}
+		rpcWorks(t, session)
+	}
 	short, cancel := context.WithTimeout(patient(t), 200*time.Millisecond)
 	defer cancel()
 	if _, err := rpcSlow.Call(short, c, wrapperspb.UInt64(1500)); !errors.Is(err, context.DeadlineExceeded) {
@@ -250,6 +275,16 @@ func TestRPCLimitsOfRust(t *testing.T) {
 	rust := startRust(t, modern, "--rpc-sessions", "2")
 	us := startOurs(t, tari.Config{})
 	connect(t, us, rust, true)
+	all := []*rpc.Client{rpcSession(t, us, rust, rpc.ClientConfig{}), rpcSession(t, us, rust, rpc.ClientConfig{})}
+	_, err := rpc.Connect(patient(t), us.host, peerID(t, rust), rpcService, rpc.ClientConfig{})
+	if refused, ok := errors.AsType[*rpc.RejectedError](err); !ok || refused.Reason != rpc.RejectServerFull {
+		t.Errorf("the third session of two: %v", err)
+	}
+	for _, c := range all {
+		rpcWorks(t, c)
+		c.Close()
+	}
+	waitUntil(t, "Rust has places again", func() bool { return rust.do("rpc_served", nil).rpcAnswer(t).Sessions == 0 })
 	pool := rpc.NewPool(us.host, peerID(t, rust), rpcService, rpc.PoolConfig{MaxSessions: 5})
 	defer pool.Close()
 	calls := make(chan error)
@@ -266,6 +301,29 @@ func TestRPCLimitsOfRust(t *testing.T) {
 	}
 	if n := pool.Sessions(); n > 2 {
 		t.Errorf("%d sessions with a server of two", n)
+	}
+}
+
+// TestRPCRustGoes: a Rust server that ends in the middle of a call is an error of that call, at once.
+func TestRPCRustGoes(t *testing.T) {
+	for name, ends := range map[string]func(*rustPeer){"quits": (*rustPeer).stop, "crashes": (*rustPeer).kill} {
+		t.Run(name, func(t *testing.T) {
+			rust := startRust(t, modern)
+			us := startOurs(t, tari.Config{})
+			connect(t, us, rust, true)
+			items := 0
+			for _, err := range rpcTicks.Call(patient(t), rpcSession(t, us, rust, rpc.ClientConfig{}), wrapperspb.UInt64(1)) {
+				if items++; items == 10 {
+					go ends(rust)
+				}
+				if _, ended := errors.AsType[*rpc.SessionError](err); err != nil && !ended {
+					t.Errorf("after %d items: %v", items, err)
+				}
+			}
+			if items < 10 {
+				t.Errorf("%d items", items)
+			}
+		})
 	}
 }
 
@@ -373,6 +431,35 @@ func TestRPCCancelFromRust(t *testing.T) {
 	}
 	// More than 20 items are on their way then, behind which its client gives the session up: see docs/rpc.md.
 	waitUntil(t, "no session of Rust's is left", func() bool { return server.Sessions() == 0 })
+}
+
+// TestRPCCancelFromRustKeepsSession: behind an unhurried stream that a Rust client left there are no more than 20 items, and the
+// session goes on.
+func TestRPCCancelFromRustKeepsSession(t *testing.T) {
+	rust := startRust(t, modern)
+	us := startOurs(t, tari.Config{})
+	server := serveRPC(t, us, rpc.ServerConfig{})
+	connect(t, us, rust, true)
+	rustHas(t, us, rust)
+	got := rust.do("rpc", map[string]any{"node_id": us.nodeID(), "call": "ticks", "millis": 20, "take": 3}).rpcAnswer(t)
+	if got.Items != 3 || got.Code != 0 || !got.Usable {
+		t.Errorf("got %+v", got)
+	}
+	waitUntil(t, "no session of Rust's is left", func() bool { return server.Sessions() == 0 })
+}
+
+// TestRPCRustVanishes: a Rust client that is killed in the middle of a call leaves no session and no handler.
+func TestRPCRustVanishes(t *testing.T) {
+	rust := startRust(t, modern)
+	us := startOurs(t, tari.Config{})
+	server := serveRPC(t, us, rpc.ServerConfig{})
+	connect(t, us, rust, true)
+	rustHas(t, us, rust)
+	rust.start("rpc", map[string]any{"node_id": us.nodeID(), "call": "slow", "millis": 600_000})
+	rust.start("rpc", map[string]any{"node_id": us.nodeID(), "call": "count"})
+	waitUntil(t, "both calls run", func() bool { return server.Sessions() == 2 })
+	rust.kill()
+	waitUntil(t, "their sessions are gone", func() bool { return server.Sessions() == 0 })
 }
 
 // TestRPCLimitsForRust: our server's limits, as a Rust client meets them.

@@ -5,6 +5,7 @@
 //!
 //!     echo    size, seed            sends size bytes of the pattern, wants them back
 //!     count   n, take               0 counts for ever; take, if not 0, stops after so many
+//!     ticks   millis, take          the same, an item each so many milliseconds
 //!     large   size, seed
 //!     fail    code
 //!     slow    millis
@@ -43,6 +44,8 @@ pub trait Interop: Send + Sync + 'static {
     async fn slow(&self, request: Request<u64>) -> Result<Response<()>, RpcStatus>;
     #[rpc(method = 6)]
     async fn large_items(&self, request: Request<u64>) -> Result<Streaming<Vec<u8>>, RpcStatus>;
+    #[rpc(method = 7)]
+    async fn ticks(&self, request: Request<u64>) -> Result<Streaming<u64>, RpcStatus>;
 }
 
 pub struct Service;
@@ -100,6 +103,19 @@ impl Interop for Service {
         });
         Ok(Streaming::new(rx))
     }
+
+    async fn ticks(&self, request: Request<u64>) -> Result<Streaming<u64>, RpcStatus> {
+        let pause = Duration::from_millis(request.into_message());
+        let (tx, rx) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut i = 0;
+            while tx.send(Ok(i)).await.is_ok() {
+                i += 1;
+                tokio::time::sleep(pause).await;
+            }
+        });
+        Ok(Streaming::new(rx))
+    }
 }
 
 async fn connect(node: &CommsNode, command: &Value) -> Result<InteropClient, AnyError> {
@@ -142,8 +158,11 @@ async fn one(client: &mut InteropClient, command: &Value) -> Result<Value, RpcEr
             let got = client.large(size as u64).await?;
             json!({"size": got.len(), "sha256": pattern::sha256(&got)})
         },
-        "count" => {
-            let mut items = client.count(number(command, "n")).await?;
+        call @ ("count" | "ticks") => {
+            let mut items = match call {
+                "count" => client.count(number(command, "n")).await?,
+                _ => client.ticks(number(command, "millis")).await?,
+            };
             let (mut received, take) = (0u64, number(command, "take"));
             while take == 0 || received < take {
                 match items.next().await {
