@@ -63,6 +63,7 @@ type Book struct {
 	mu    sync.RWMutex
 	peers map[tarikey.PublicKey]*Record
 	nodes map[tarikey.NodeID]tarikey.PublicKey // every peer's node id
+	order tree                                 // the keys of nodes
 
 	flushing sync.Mutex
 	flushed  uint64 // how many changes are on disk

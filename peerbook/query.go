@@ -72,28 +72,66 @@ func (b *Book) Resolve(text string) (Record, error) {
 // Random returns up to n records that keep says yes to, any if it is nil, in
 // random order; no banned or removed ones.
 func (b *Book) Random(n int, keep func(Record) bool) []Record {
-	all := b.entries()
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return take(all, n, keep)
+	for most := 4 * n; ; most *= 4 {
+		some, all := b.some(most)
+		if out := take(some, n, keep); len(out) >= n || all {
+			return out
+		}
+	}
 }
 
 // Closest returns the up to n records nearest to a node id by the XOR of the
 // node ids, the nearest first, of those that keep says yes to, all if it is
 // nil; no banned or removed ones.
 func (b *Book) Closest(to tarikey.NodeID, n int, keep func(Record) bool) []Record {
-	all := b.entries()
-	for i := range all {
-		all[i].distance = all[i].node.Distance(to)
+	for most := 2 * n; ; most *= 4 {
+		near, all := b.near(to, most)
+		if out := take(near, n, keep); len(out) >= n || all {
+			return out
+		}
 	}
-	slices.SortFunc(all, func(x, y entry) int { return x.distance.Compare(y.distance) })
-	return take(all, n, keep)
 }
 
-// entry is a record and where it stands.
+// near returns up to most records, removed ones left out, the nearest first, and
+// whether these are all.
+func (b *Book) near(to tarikey.NodeID, most int) (near []*Record, all bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for node := range b.order.nearest(to, 0) {
+		if len(near) >= most {
+			return near, false
+		}
+		near = b.appendNode(near, node)
+	}
+	return near, true
+}
+
+// some looks at up to most records, by chance and in an order by chance, and
+// returns those that are not removed, and whether it looked at all.
+func (b *Book) some(most int) (some []*Record, all bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	total := b.order.count
+	if most >= total/2 {
+		for node := range b.nodes {
+			some = b.appendNode(some, node)
+		}
+		rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+		return some, true
+	}
+	for seen := make(map[int]bool, most); len(seen) < most; {
+		if i := rand.IntN(total); !seen[i] {
+			seen[i] = true
+			some = b.appendNode(some, b.order.at(i))
+		}
+	}
+	return some, false
+}
+
+// entry is a record and its node id.
 type entry struct {
 	*Record
-	node     tarikey.NodeID
-	distance tarikey.Distance
+	node tarikey.NodeID
 }
 
 // entries are all records but removed ones, in no order.
@@ -109,16 +147,24 @@ func (b *Book) entries() []entry {
 	return all
 }
 
+// appendNode appends a node's record, if it is not removed. b.mu is held.
+func (b *Book) appendNode(to []*Record, node tarikey.NodeID) []*Record {
+	if r := b.peers[b.nodes[node]]; r.Removed.IsZero() {
+		return append(to, r)
+	}
+	return to
+}
+
 // take returns the first n that are not banned and that keep says yes to.
-func take(from []entry, n int, keep func(Record) bool) []Record {
+func take(from []*Record, n int, keep func(Record) bool) []Record {
 	now := time.Now()
 	var out []Record
-	for _, e := range from {
+	for _, r := range from {
 		if len(out) >= n {
 			break
 		}
-		if !e.Banned(now) && (keep == nil || keep(*e.Record)) {
-			out = append(out, *e.Record)
+		if !r.Banned(now) && (keep == nil || keep(*r)) {
+			out = append(out, *r)
 		}
 	}
 	return out

@@ -137,6 +137,7 @@ func (b *Book) set(r *Record) {
 	if _, known := b.peers[r.Key]; !known {
 		if node := r.NodeID(); b.nodes[node].IsZero() {
 			b.nodes[node] = r.Key
+			b.order.add(node, 0)
 		}
 	}
 	b.peers[r.Key] = r
@@ -149,6 +150,7 @@ func (b *Book) drop(r *Record) {
 	delete(b.peers, r.Key)
 	if b.nodes[node] == r.Key {
 		delete(b.nodes, node)
+		b.order.remove(node, 0)
 	}
 	b.mu.Unlock()
 	b.bans -= banCount(r)
