@@ -91,7 +91,7 @@ func NewUnstarted(cfg Config) (*Host, error) {
 	h := &Host{
 		key:   cfg.Key,
 		id:    cfg.Key.Public().PeerID(),
-		rules: identityproto.Rules{AllowTestAddresses: cfg.AllowTestAddresses},
+		rules: identityproto.Rules{AllowTestAddresses: cfg.AllowTestAddresses, Verified: new(identityproto.Verified)},
 		hooks: cfg.Hooks,
 		known: cfg.Addresses,
 		dials: newDialing(),

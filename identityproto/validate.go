@@ -27,6 +27,8 @@ type Rules struct {
 	MaxProtocolSize    int  // 0: DefaultMaxProtocolSize
 	MaxAddresses       int  // 0: DefaultMaxAddresses
 	MaxUserAgent       int  // 0: DefaultMaxUserAgent
+
+	Verified *Verified // signatures that need not be verified again; nil: none
 }
 
 func limit(n, def int) int {
@@ -73,7 +75,7 @@ func (m *modernMessage) validate(key tarikey.PublicKey, rules Rules, now time.Ti
 	for _, p := range m.protocols {
 		c.Protocols = append(c.Protocols, protocol.ID(p))
 	}
-	if err := c.VerifySignature(now); err != nil {
+	if err := c.verifyUnlessKnown(now, rules.Verified); err != nil {
 		return nil, err
 	}
 	return c, nil

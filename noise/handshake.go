@@ -192,14 +192,14 @@ func (h *handshake) finish() (*Conn, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
-	remote, err := h.group.remoteKey(h.state.PeerStatic())
+	remote, err := h.group.point(h.state.PeerStatic())
 	if err != nil {
 		return nil, &HandshakeError{"finish", err}
 	}
 	if err := h.conn.inner.SetDeadline(time.Time{}); err != nil {
 		return nil, &HandshakeError{"finish", err}
 	}
-	h.conn.remote = remote
+	h.conn.remote = remote.PublicKey()
 	h.conn.binding = bytes.Clone(h.state.ChannelBinding()) // which would keep all of the state
 	ours, theirs := h.first, h.second
 	if !h.initiator {

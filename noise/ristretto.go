@@ -21,7 +21,7 @@ type ristretto struct {
 	static    tarikey.SecretKey
 	ephemeral tarikey.SecretKey
 	hash      bool
-	remote    []tarikey.PublicKey // the peer's keys so far: each is decoded once and used twice
+	remote    []tarikey.Point // the peer's keys so far: each is decoded once
 }
 
 func (g *ristretto) DHName() string { return "25519" }
@@ -45,7 +45,7 @@ func (g *ristretto) GenerateKeypair(rand io.Reader) (flynn.DHKey, error) {
 // DH refuses the identity point and encodings that are not canonical, in both dialects: the older tari_comms let the
 // identity pass, but no honest key is it, and a shared secret with it is known to everyone.
 func (g *ristretto) DH(which, public []byte) ([]byte, error) {
-	pk, err := g.remoteKey(public)
+	remote, err := g.point(public)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (g *ristretto) DH(which, public []byte) ([]byte, error) {
 	if which[0] == useEphemeral {
 		sk = g.ephemeral
 	}
-	shared, err := sk.DH(pk)
+	shared, err := sk.DHPoint(remote)
 	if err != nil {
 		return nil, err
 	}
@@ -63,16 +63,16 @@ func (g *ristretto) DH(which, public []byte) ([]byte, error) {
 	return tarikey.NewDomainHash(32, "com.tari.comms.core", 0, "noise.dh").Chain(shared[:]).Sum(), nil
 }
 
-// remoteKey decodes a key of the peer, or returns it if that is done already.
-func (g *ristretto) remoteKey(public []byte) (tarikey.PublicKey, error) {
-	for _, pk := range g.remote {
-		if bytes.Equal(pk.Bytes(), public) {
-			return pk, nil
+// point decodes a key of the peer, or returns it if that is done already.
+func (g *ristretto) point(public []byte) (tarikey.Point, error) {
+	for _, p := range g.remote {
+		if bytes.Equal(p.PublicKey().Bytes(), public) {
+			return p, nil
 		}
 	}
-	pk, err := tarikey.ParsePublicKey(public)
+	p, err := tarikey.ParsePoint(public)
 	if err == nil {
-		g.remote = append(g.remote, pk)
+		g.remote = append(g.remote, p)
 	}
-	return pk, err
+	return p, err
 }

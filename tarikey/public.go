@@ -18,11 +18,28 @@ type PublicKey struct{ b [KeySize]byte }
 // ParsePublicKey reads 32 bytes. It refuses any encoding but the canonical one
 // and the identity point, with a *KeyError.
 func ParsePublicKey(data []byte) (PublicKey, error) {
-	if _, err := decodePoint(data); err != nil {
-		return PublicKey{}, &KeyError{"public key", err}
-	}
-	return PublicKey{[KeySize]byte(data)}, nil
+	p, err := ParsePoint(data)
+	return p.key, err
 }
+
+// Point is a public key with its point on the curve, for who multiplies it more
+// than once: decoding costs a tenth of a DH.
+type Point struct {
+	key   PublicKey
+	point *curve.RistrettoPoint
+}
+
+// ParsePoint is ParsePublicKey.
+func ParsePoint(data []byte) (Point, error) {
+	point, err := decodePoint(data)
+	if err != nil {
+		return Point{}, &KeyError{"public key", err}
+	}
+	return Point{PublicKey{[KeySize]byte(data)}, point}, nil
+}
+
+// PublicKey returns the key.
+func (p Point) PublicKey() PublicKey { return p.key }
 
 // PublicKeyFromHex reads the 64 hexadecimal characters in which Tari writes
 // public keys; it accepts both cases.

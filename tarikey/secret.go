@@ -79,11 +79,19 @@ func (k SecretKey) Equal(other SecretKey) bool {
 // protocol wants one, is the caller's. A zero key on either side is
 // ErrIdentityPoint.
 func (k SecretKey) DH(remote PublicKey) ([KeySize]byte, error) {
-	point, err := decodePoint(remote.b[:])
+	point, err := ParsePoint(remote.b[:])
 	if err != nil {
-		return [KeySize]byte{}, &KeyError{"public key", err}
+		return [KeySize]byte{}, err
 	}
-	shared := curve.NewRistrettoPoint().Mul(point, k.scalar())
+	return k.DHPoint(point)
+}
+
+// DHPoint is DH with a key from ParsePoint.
+func (k SecretKey) DHPoint(remote Point) ([KeySize]byte, error) {
+	if remote.point == nil {
+		return [KeySize]byte{}, &KeyError{"public key", ErrIdentityPoint}
+	}
+	shared := curve.NewRistrettoPoint().Mul(remote.point, k.scalar())
 	if shared.IsIdentity() { // only a zero secret gets here
 		return [KeySize]byte{}, &KeyError{"secret key", ErrIdentityPoint}
 	}
