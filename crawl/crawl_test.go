@@ -192,6 +192,46 @@ func TestAtHost(t *testing.T) {
 	}
 }
 
+// TestAbsentInARow: it is those in a row that make a host be left alone.
+func TestAbsentInARow(t *testing.T) {
+	k := newKnown(true)
+	for i := range 3 * maxAbsent {
+		claim := signed(t, fmt.Sprintf("/ip4/127.0.3.5/tcp/%d", 1000+i))
+		class := Unreachable
+		if i%maxAbsent == maxAbsent-1 {
+			class = Refused // somebody is there
+		}
+		visit := Visit{Class: class, Final: true, Attempts: []Attempt{{Address: claim.Addresses[0].String(), Class: class}}}
+		for _, e := range []entry{heardOf(claim), {Seen: &seen{Peer: i, Visit: visit}}} {
+			if e.Seen != nil {
+				if addrs, without := k.choose(i); len(addrs) != 1 {
+					t.Fatalf("%d: %+v", i, without)
+				}
+			}
+			if err := k.apply(e, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestOneAddressAtATime: each address of a peer is dialed once, and what became of it is told.
+func TestOneAddressAtATime(t *testing.T) {
+	good := new(crowd).serve(t, "127.0.3.6", rpc.ServerConfig{})
+	door, count := knocks(t, "127.0.3.7")
+	other, counted := knocks(t, "127.0.3.7")
+	start := good.at()
+	start.Addrs = append([]ma.Multiaddr{ma.StringCast(door), ma.StringCast(other)}, start.Addrs...)
+	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{Start: []tari.Address{start}, AllowTestAddresses: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := result.Peers[0].Visit
+	if v.Class != Answered || len(v.Attempts) != 3 || v.Attempts[0].Class != Refused || v.Reached() != good.claim.Addresses[0].String() || count.Load() != 1 || counted.Load() != 1 {
+		t.Errorf("%+v, %d and %d knocks", v, count.Load(), counted.Load())
+	}
+}
+
 // TestMaxPeers: a peer that makes up others without end does not fill the memory.
 func TestMaxPeers(t *testing.T) {
 	liar := new(crowd).serve(t, "", rpc.ServerConfig{})

@@ -168,11 +168,11 @@ func (s *server) counts() (visits, asked int) {
 // at is how the node is dialed.
 func (s *server) at() tari.Address { return tari.Address{Key: s.claim.Key, Addrs: s.claim.Addresses} }
 
-// network200 are n nodes on 20 hosts: each tells of a few others, so that all are found from any.
+// network200 are n nodes on 20 hosts: each tells of a few others, some at the same host, so that all are found from any.
 func network200(t testing.TB, s *crowd, n int) (nodes []*server) {
 	t.Helper()
 	for i := range n {
-		nodes = append(nodes, s.serve(t, fmt.Sprintf("127.0.1.%d", 1+i%20), rpc.ServerConfig{}))
+		nodes = append(nodes, s.serve(t, fmt.Sprintf("127.0.1.%d", 1+i*20/n), rpc.ServerConfig{}))
 	}
 	for i, one := range nodes {
 		for _, step := range []int{1, 3, 17, n / 2} {
