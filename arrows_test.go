@@ -19,16 +19,17 @@ const module = "github.com/tari-libp2p/tari-libp2p"
 // uses it. Tests, interop and examples may import what they like. A new package needs a line here, and with it a decision.
 var arrows = map[string]string{
 	// level 0: knows nothing of ours
-	"tarikey":             "",
-	"wiremode":            "",
-	"tariproto":           "",
-	"yamux":               "",
-	"memnet":              "",
-	"internal/prost":      "",
-	"internal/private":    "",
-	"internal/transcript": "",
-	"basenode/basenodepb": "",
-	"internal/dhtproto":   "",
+	"tarikey":              "",
+	"wiremode":             "",
+	"tariproto":            "",
+	"yamux":                "",
+	"memnet":               "",
+	"internal/prost":       "",
+	"internal/private":     "",
+	"internal/transcript":  "",
+	"internal/boundedhttp": "",
+	"basenode/basenodepb":  "",
+	"internal/dhtproto":    "",
 
 	// for tests
 	"internal/claimtest": "tarikey",
@@ -61,9 +62,15 @@ var arrows = map[string]string{
 
 	// assembly
 	"node":                 "*",
+	"metrics":              ". node connectivity messagingproto pipeline dialect internal/boundedhttp",
 	"crawl":                ". node peersync rpc dialect identityproto tarikey",
 	"internal/conformance": ". node rpc dialect yamux noise identityproto tariproto tarikey",
 	"cmd/tari-libp2p":      "*",
+}
+
+// rooms are modules of others that one package alone imports, so that the rest can do without them.
+var rooms = map[string]string{
+	"github.com/prometheus/": "metrics",
 }
 
 // outside are folders whose Go code uses the module as anyone else would.
@@ -112,6 +119,11 @@ func checkImports(t *testing.T, file string) {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for others, room := range rooms {
+			if strings.HasPrefix(imported, others) && from != room {
+				t.Errorf("%s imports %s, which only %s may", file, imported, room)
+			}
 		}
 		to, ours := relative(imported)
 		switch {

@@ -220,15 +220,15 @@ func (h *handshake) failed(err error) {
 	}
 }
 
-// errLiveness is how a liveness session ends in good order: it never becomes a connection.
-var errLiveness = errors.New("was a liveness session")
+// ErrLiveness is how a liveness session ends in good order: it never becomes a connection, and Hooks.OnFailed is told.
+var ErrLiveness = errors.New("was a liveness session")
 
 func serveLiveness(ctx context.Context, c manet.Conn, echo wiremode.Liveness, gate *wiremode.Gate) error {
 	echo.Gate = gate
 	if err := wiremode.Serve(ctx, c, echo); err != nil {
 		return err
 	}
-	return errLiveness
+	return ErrLiveness
 }
 
 // keepUnsent undoes the SO_LINGER of 0 that go-libp2p's TCP transport sets: with it, Close drops what was not sent yet.

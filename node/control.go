@@ -15,8 +15,7 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/net/netutil"
-
+	"github.com/tari-libp2p/tari-libp2p/internal/boundedhttp"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
@@ -33,15 +32,9 @@ const (
 	maxSocketPath      = 103              // macOS and the BSDs; Linux takes 107
 )
 
-// controlServer serves the API of a folder, or of the node that runs in it, on a Unix socket that only its user can open.
-type controlServer struct {
-	http *http.Server
-	done chan error
-}
-
-// serveControl listens on control.sock in dir. The caller owns dir, so a socket that is there was left by a process
-// that died.
-func serveControl(dir string, handler http.Handler) (*controlServer, error) {
+// serveControl serves the API of a folder, or of the node that runs in it, on control.sock in dir, a socket that only its user can
+// open. The caller owns dir, so one that is there was left by a process that died.
+func serveControl(dir string, handler http.Handler) (*boundedhttp.Server, error) {
 	path, err := socketPath(dir)
 	if err != nil {
 		return nil, err
@@ -57,30 +50,14 @@ func serveControl(dir string, handler http.Handler) (*controlServer, error) {
 		listener.Close()
 		return nil, fmt.Errorf("node: control socket: %w", err)
 	}
-	s := &controlServer{done: make(chan error, 1)}
-	s.http = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: controlHeaderTime,
-		ReadTimeout:       controlRequestTime,
-		WriteTimeout:      controlRequestTime,
-		IdleTimeout:       controlIdleTime,
-		MaxHeaderBytes:    controlHeaderBytes,
-	}
-	go func() { s.done <- s.http.Serve(netutil.LimitListener(listener, controlConnections)) }()
-	return s, nil
-}
-
-// Close lets running requests end, for at most controlCloseTime, then cuts them, and removes the socket.
-func (s *controlServer) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), controlCloseTime)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
-	}
-	if err := <-s.done; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("node: control socket: %w", err)
-	}
-	return nil
+	return boundedhttp.Serve(listener, handler, boundedhttp.Limits{
+		Connections: controlConnections,
+		HeaderBytes: controlHeaderBytes,
+		HeaderTime:  controlHeaderTime,
+		RequestTime: controlRequestTime,
+		IdleTime:    controlIdleTime,
+		CloseTime:   controlCloseTime,
+	}), nil
 }
 
 // socketPath is the control socket of dir, relative to the working directory if only that is short enough for a Unix

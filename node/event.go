@@ -12,7 +12,7 @@ type EventKind string
 // The kinds of events. New ones may be added; readers skip what they do not know.
 const (
 	EventReady          EventKind = "ready"           // the node listens; Addresses
-	EventConnected      EventKind = "connected"       // Peer, Address, Direction, Dialect, UserAgent, Features
+	EventConnected      EventKind = "connected"       // Peer, Address, Direction, Dialect, UserAgent, Features, Stages
 	EventDisconnected   EventKind = "disconnected"    // Peer, Address, Direction
 	EventMessage        EventKind = "message"         // Peer, Message, Size
 	EventBanned         EventKind = "banned"          // Peer, Error (the reason), Seconds
@@ -20,7 +20,7 @@ const (
 	EventSpared         EventKind = "spared"          // Peer, Error: for this it would be banned, but it is on the allow list
 	EventStateChanged   EventKind = "state_changed"   // State, Nodes: how well the node is connected
 	EventDialFailed     EventKind = "dial_failed"     // Peer, Error: a configured peer, each time the reason changes
-	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed
+	EventRefused        EventKind = "refused"         // Address, Direction, Error, Peer if known: a handshake that failed, with its Stages, or a connection that got none
 	EventRefusals       EventKind = "refusals"        // Refused: how many inbound connections the last minute's limits refused
 	EventBookFailed     EventKind = "book_failed"     // Peer, Error: the peer book could not keep something
 	EventTor            EventKind = "tor"             // Address of the onion service; Error while Tor does not have it
@@ -49,4 +49,5 @@ type Event struct {
 	Nodes     *int          `json:"nodes,omitempty"` // that we are connected to
 	Missed    int           `json:"missed,omitempty"`
 	Error     string        `json:"error,omitempty"`
+	Stages    []Stage       `json:"stages,omitempty"` // of the handshake, in order
 }

@@ -10,6 +10,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
@@ -26,6 +27,7 @@ func (n *Node) onConnected(_ network.Network, c network.Conn) {
 	e.Dialect = "libp2p" // plain, unless there is a session
 	if s, ok := sessionOf(c); ok {
 		e.Dialect, e.UserAgent, e.Features = s.Dialect.String(), s.Claim.UserAgent, s.Claim.Features.String()
+		e.Stages = stagesOf(s.Stages)
 	}
 	n.emit(e)
 }
@@ -45,7 +47,24 @@ func (n *Node) onMessage(_ context.Context, from peer.ID, message []byte) {
 
 // onFailed tells of a connection that did not get through the handshake.
 func (n *Node) onFailed(id peer.ID, dir network.Direction, addr ma.Multiaddr, cause error) {
-	n.emit(Event{Kind: EventRefused, Peer: keyText(id), Address: addr.String(), Direction: directionText(dir), Error: cause.Error()})
+	e := Event{Kind: EventRefused, Peer: keyText(id), Address: addr.String(), Direction: directionText(dir), Error: cause.Error()}
+	var failed *tari.UpgradeError
+	if errors.As(cause, &failed) && !errors.Is(cause, tari.ErrLiveness) { // a check of liveness was never to become a connection
+		e.Stages = stagesOf(failed.Stages)
+	}
+	n.emit(e)
+}
+
+// stagesOf are the stages of a handshake as an Event has them.
+func stagesOf(times []dialect.StageTime) (out []Stage) {
+	for _, t := range times {
+		s := Stage{Name: t.Stage, TookUS: t.Took.Microseconds()}
+		if t.Err != nil {
+			s.Error = plain(t.Err)
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // onRefused tells of a connection that was not even listened to.

@@ -19,6 +19,7 @@ import (
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/connectivity"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/internal/boundedhttp"
 	"github.com/tari-libp2p/tari-libp2p/messagingproto"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
@@ -61,7 +62,7 @@ type Node struct {
 	up       atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
 	tor      *torService               // nil without an onion service
 	reach    *reacher                  // nil in an open folder
-	control  *controlServer
+	control  *boundedhttp.Server       // nil until ServeControl
 	watchers watchers
 	links    *links
 	running  context.Context    // of tasks
@@ -147,7 +148,9 @@ func (n *Node) close() error {
 	var errs []error
 	n.watchers.close()
 	if n.control != nil {
-		errs = append(errs, n.control.Close())
+		if err := n.control.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("node: control socket: %w", err))
+		}
 	}
 	if n.cancel != nil {
 		n.cancel()

@@ -77,6 +77,9 @@ func (r *reacher) of(addrs []ma.Multiaddr) []Reachability {
 	return out
 }
 
+// PublicAddresses are the addresses that we claim, and whether we answer there.
+func (n *Node) PublicAddresses() []Reachability { return n.reach.of(n.public()) }
+
 func (r *reacher) note(addr ma.Multiaddr, err error) {
 	at := time.Now().UTC()
 	known := Reachability{Address: addr.String(), State: ReachReachable, Checked: &at}
@@ -169,6 +172,6 @@ func (n *Node) onionIsUp(addr ma.Multiaddr) bool {
 	if n.tor == nil || !n.tor.address().Equal(addr) {
 		return n.config.Tor.used()
 	}
-	s := n.tor.live.Load()
-	return s != nil && s.State().Up
+	_, up := n.OnionService()
+	return up
 }

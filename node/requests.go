@@ -41,7 +41,7 @@ func (n *Node) Status() (Status, error) {
 		s.Connectivity = connectivityInfo(n.Connectivity.Status())
 	}
 	s.Peers = n.Peers.Stats().Peers
-	s.Public = n.reach.of(n.public())
+	s.Public = n.PublicAddresses()
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -14,13 +15,23 @@ import (
 // RPC is a node's RPC: the services that its user registers, and calls of those that peers have. Its limits are those of tari_comms,
 // of the era of each connection.
 type RPC struct {
-	server *rpc.Server
-	pools  *rpc.Pools
+	server  *rpc.Server
+	pools   *rpc.Pools
+	refused atomic.Uint64
 }
 
 // newRPC serves nothing and is connected to nobody yet.
 func newRPC(n *Node) *RPC {
-	return &RPC{server: rpc.NewServer(n.Host, rpc.ServerConfig{}), pools: rpc.NewPools(dialing{n}, rpc.PoolConfig{})}
+	r := &RPC{pools: rpc.NewPools(dialing{n}, rpc.PoolConfig{})}
+	r.server = rpc.NewServer(n.Host, rpc.ServerConfig{OnEnd: r.ended})
+	return r
+}
+
+// ended counts the sessions that were never opened.
+func (r *RPC) ended(_ peer.ID, _ protocol.ID, err error) {
+	if errors.As(err, new(*rpc.RejectedError)) {
+		r.refused.Add(1)
+	}
 }
 
 // Register serves a service: the methods of one protocol id, to whoever calls. Before Start is the time for it, so that the first
@@ -36,6 +47,12 @@ func (r *RPC) Peer(to peer.ID, service protocol.ID) rpc.Caller { return r.pools.
 
 // Sessions returns how many sessions peers have with our services.
 func (r *RPC) Sessions() int { return r.server.Sessions() }
+
+// OpenSessions returns how many sessions we have with services of peers.
+func (r *RPC) OpenSessions() int { return r.pools.Sessions() }
+
+// RefusedSessions counts the sessions that peers asked for and did not get since New, mostly for lack of a place.
+func (r *RPC) RefusedSessions() uint64 { return r.refused.Load() }
 
 // close ends all sessions, ours first, and waits for the handlers of our services.
 func (r *RPC) close() error { return errors.Join(r.pools.Close(), r.server.Close()) }

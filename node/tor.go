@@ -173,6 +173,15 @@ func (n *Node) onionListener() ma.Multiaddr {
 	return ma.StringCast("/ip4/127.0.0.1/tcp/0")
 }
 
+// OnionService tells whether the node has an onion service, and whether Tor serves it now.
+func (n *Node) OnionService() (has, up bool) {
+	if n.tor == nil {
+		return false, false
+	}
+	live := n.tor.live.Load()
+	return true, live != nil && live.State().Up
+}
+
 // onTor tells how the onion service stands, each time that changes.
 func (n *Node) onTor(s torctl.State) {
 	e := Event{Kind: EventTor, Address: n.tor.address().String()}

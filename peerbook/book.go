@@ -204,6 +204,7 @@ func (b *Book) List(keep func(Record) bool) []Record {
 // Stats are a book's numbers.
 type Stats struct {
 	Peers   int // records, without removed ones
+	Welcome int // of Peers, those that are not banned
 	Banned  int // bans that hold now
 	Corrupt int // records set aside when the book was opened
 
@@ -219,11 +220,15 @@ func (b *Book) Stats() Stats {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, r := range b.peers {
+		banned := r.Banned(now)
+		if banned {
+			s.Banned++
+		}
 		if r.Removed.IsZero() {
 			s.Peers++
-		}
-		if r.Banned(now) {
-			s.Banned++
+			if !banned {
+				s.Welcome++
+			}
 		}
 	}
 	return s

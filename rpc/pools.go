@@ -43,6 +43,16 @@ func NewPools(h Streams, cfg PoolConfig) *Pools {
 // To is a Caller of a service of a peer. It may be kept.
 func (p *Pools) To(to peer.ID, service protocol.ID) Caller { return remote{p, target{to, service}} }
 
+// Sessions returns how many sessions there are, of all pools.
+func (p *Pools) Sessions() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.all {
+		n += s.Sessions()
+	}
+	return n
+}
+
 // Close ends all sessions. Calls that run end with a *SessionError, and so do
 // all after it.
 func (p *Pools) Close() error {

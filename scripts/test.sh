@@ -15,12 +15,13 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test bench modules deletion demo unit fuzz interop)
+stages=(prepare format lint race test bench modules deletion demo unit alerts fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
 	need go "https://go.dev/dl"
 	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd || return
+	scripts/promtool.sh >/dev/null || [ "${CI:-}" != true ] || return
 	go mod download || return
 	build_tools
 }
@@ -89,6 +90,17 @@ unit() {
 		return
 	fi
 	scripts/unit.sh
+}
+
+alerts_is="promtool judges the alert rules and the dashboard's queries, and runs the rules' unit tests"
+alerts() {
+	local promtool
+	if ! promtool=$(scripts/promtool.sh); then
+		[ "${CI:-}" != true ] || return
+		say "skipped: without promtool nobody has judged packaging/prometheus"
+		return 0
+	fi
+	TARI_LIBP2P_PROMTOOL=$promtool go test -count=1 -run TestRules ./metrics
 }
 
 fuzz_is="every fuzz target for FUZZTIME each"

@@ -39,6 +39,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	}
 	a.options.nodeFlags(c)
 	start.flags(c)
+	new(runMetrics).flags(c)
 	new(plainPeers).flags(c) // deletion test: plainlibp2p
 	return c
 }

@@ -19,6 +19,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var start runSeeds
+	var figures runMetrics
 	var plain plainPeers // deletion test: plainlibp2p
 	run := &cobra.Command{
 		Use:   "run",
@@ -32,6 +33,7 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			p.cfg.OnEvent = func(e node.Event) { a.event(p.log, e) }
+			figures.prepare(&p.cfg)
 			err = plain.prepare(&p.cfg) // deletion test: plainlibp2p
 			if err != nil {
 				return err
@@ -53,7 +55,11 @@ func (a *app) runCommand() *cobra.Command {
 			if err == nil {
 				err = plain.tell(a, n) // deletion test: plainlibp2p
 			}
+			if err == nil {
+				err = figures.begin(a, n, p.log)
+			}
 			if err != nil {
+				figures.end()
 				plain.end() // deletion test: plainlibp2p
 				n.Close()
 				return err
@@ -68,12 +74,14 @@ func (a *app) runCommand() *cobra.Command {
 			<-cmd.Context().Done()
 			boss.say("STOPPING=1")
 			watched.Wait()
+			figures.end()
 			plain.end() // deletion test: plainlibp2p
 			return closeInTime(n)
 		},
 	}
 	a.options.nodeFlags(run)
 	start.flags(run)
+	figures.flags(run)
 	plain.flags(run) // deletion test: plainlibp2p
 	return run
 }
