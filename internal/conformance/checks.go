@@ -70,7 +70,7 @@ func silence(ctx context.Context, p *probe) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	return closes(c, nil, 8*time.Second)
+	return closes(c, nil, 10*time.Second) // of which four are for the way and for slow machines
 }
 
 // closes says something and expects the end of the connection within a limit, and not a byte before it.
