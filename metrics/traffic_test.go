@@ -38,11 +38,9 @@ func TestTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	session, err := peersync.Connect(t.Context(), them.Host, us.Host.ID())
-	if err != nil {
+	if _, err := peersync.Ask(t.Context(), them.RPC.Peer(us.Host.ID(), peersync.Service), peersync.Query{AllowTestAddresses: true}); err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close()
 
 	families := eventually(t, ours, "3 messages, and a node connected", func(f map[string]*dto.MetricFamily) bool {
 		return value(t, f, "messages_total", "direction", inbound) == 3 && value(t, f, "connected_peers", "kind", "node") == 1 &&
@@ -79,6 +77,9 @@ func TestTraffic(t *testing.T) {
 		}
 	}
 	families, _ = scrape(t, theirs)
+	if calls := value(t, families, "rpc_sessions", "side", "client"); calls != 1 {
+		t.Errorf("the other one has %v sessions with us", calls)
+	}
 	if sent, ok := value(t, families, "messages_total", "direction", outbound), value(t, families, "connections_success_total", "direction", outbound); sent != 3 || ok != 1 {
 		t.Errorf("the other one sent %v messages on %v connections", sent, ok)
 	}
