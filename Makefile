@@ -28,3 +28,11 @@ fmt: ## format the Go and Rust code
 .PHONY: build
 build: ## build bin/tari-libp2p
 	go build -o bin/ ./cmd/tari-libp2p
+
+.PHONY: release
+release: ## build dist/: archives for all systems, lists of their parts, checksums; the same bytes each time
+	go run ./internal/release -out dist
+
+.PHONY: image
+image: ## build the container image with docker, podman or buildah
+	scripts/image.sh

@@ -30,6 +30,7 @@ var arrows = map[string]string{
 	"internal/boundedhttp": "",
 	"basenode/basenodepb":  "",
 	"internal/dhtproto":    "",
+	"internal/release":     "", // a program
 
 	// for tests
 	"internal/claimtest": "tarikey",

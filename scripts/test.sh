@@ -15,7 +15,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test bench modules deletion demo unit alerts fuzz interop)
+stages=(prepare format lint race test bench modules deletion demo unit release api alerts fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
@@ -103,6 +103,15 @@ alerts() {
 	TARI_LIBP2P_PROMTOOL=$promtool go test -count=1 -run TestRules ./metrics
 }
 
+release_is="an archive built twice has the same bytes, and a valid list of its parts"
+release() {
+	python3 -c 'import ensurepip' 2>/dev/null || apt_install python3:python3 python3-venv:python3-venv || return
+	scripts/release-check.sh
+}
+
+api_is="what has changed in the Go API since the last tag (it only tells)"
+api() { build_tools && scripts/api-diff.sh "$tools/apidiff"; }
+
 fuzz_is="every fuzz target for FUZZTIME each"
 fuzz() {
 	local bad=0 pkg target
@@ -139,12 +148,12 @@ modules_beside() {
 	find . -name go.mod -not -path ./go.mod -not -path './tools/*' -not -path '*/target/*' -exec dirname {} \; | sort
 }
 
-tools=$cache/tools/$(hash_of tools/go.mod tools/go.sum)-$(go env GOVERSION 2>/dev/null)
+tools=$cache/tools/$(hash_of tools)-$(go env GOVERSION 2>/dev/null)
 build_tools() {
-	[ -x "$tools/golangci-lint" ] && return
+	[ -x "$tools/golangci-lint" ] && [ -x "$tools/apidiff" ] && return
 	say "building the Go tools (the first time takes a few minutes)"
 	mkdir -p "$tools"
-	go build -C tools -o "$tools/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	go build -C tools -o "$tools/" tool
 }
 
 # apt_install COMMAND-OR-FILE:PACKAGE...: installs the packages whose command

@@ -1,0 +1,175 @@
+// Command release builds the archives of a release, the same bytes each time: for each system the command with its documents, a list
+// of what is in it (a CycloneDX SBOM), and the checksums of all.
+//
+//	go run ./internal/release -out dist                       all systems
+//	go run ./internal/release -out dist -target linux/amd64   one
+//
+// It is run in the root of a git checkout. The time in the archives is SOURCE_DATE_EPOCH, or else that of the commit. Same bytes need
+// the same Go version; which it was is in the SBOM.
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// targets are the systems that a release is built for, as GOOS/GOARCH.
+func targets() []string {
+	return []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"}
+}
+
+func main() {
+	out := flag.String("out", "dist", "`folder` for what is built; what is in it already stays")
+	target := flag.String("target", "", "only `GOOS/GOARCH`")
+	flag.Parse()
+	if err := release(*out, *target); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+// release builds one target, or all if it is empty, into dir.
+func release(dir, only string) error {
+	chosen := targets()
+	if only != "" {
+		if !slices.Contains(chosen, only) {
+			return fmt.Errorf("no target %q: one of %s", only, strings.Join(chosen, ", "))
+		}
+		chosen = []string{only}
+	}
+	when, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var made []string
+	for _, target := range chosen {
+		files, err := releaseOne(dir, target, when)
+		if err != nil {
+			return fmt.Errorf("%s: %w", target, err)
+		}
+		made = append(made, files...)
+	}
+	return writeChecksums(dir, made)
+}
+
+// releaseOne builds the archive and the SBOM of one target into dir, and gives their names.
+func releaseOne(dir, target string, when time.Time) (names []string, err error) {
+	tmp, err := os.MkdirTemp("", "release-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	binary := filepath.Join(tmp, "tari-libp2p")
+	if strings.HasPrefix(target, "windows/") {
+		binary += ".exe"
+	}
+	if err := build(binary, target); err != nil {
+		return nil, err
+	}
+	parts, err := readParts(binary)
+	if err != nil {
+		return nil, err
+	}
+	base := fmt.Sprintf("tari-libp2p_%s_%s", strings.TrimPrefix(parts.version, "v"), strings.ReplaceAll(target, "/", "_"))
+	files, err := contents(binary, target, parts)
+	if err != nil {
+		return nil, err
+	}
+	archive := base + ".tar.gz"
+	pack := tarGz
+	if strings.HasPrefix(target, "windows/") {
+		archive, pack = base+".zip", zipped
+	}
+	packed, err := pack(base, files, when)
+	if err != nil {
+		return nil, err
+	}
+	bom, err := sbom(parts, when)
+	if err != nil {
+		return nil, err
+	}
+	list := base + ".cdx.json"
+	fmt.Println(filepath.Join(dir, archive))
+	return []string{archive, list}, errors.Join(
+		os.WriteFile(filepath.Join(dir, archive), packed, 0o644), os.WriteFile(filepath.Join(dir, list), bom, 0o644))
+}
+
+// build compiles the command. Nothing of this machine gets into it: no path, no C library, no setting of the caller's.
+func build(binary, target string) error {
+	system, arch, _ := strings.Cut(target, "/")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", binary, "./cmd/tari-libp2p")
+	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off",
+		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// contents are the files of an archive.
+func contents(binary, target string, parts *parts) ([]file, error) {
+	program, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	licenses, err := licenses(parts.modules)
+	if err != nil {
+		return nil, err
+	}
+	files := []file{
+		{name: filepath.Base(binary), content: program, executable: true},
+		{name: "LICENSES-of-dependencies.txt", content: licenses},
+	}
+	names := []string{"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/operating.md"}
+	if strings.HasPrefix(target, "linux/") {
+		names = append(names, "packaging/tari-libp2p.service", "packaging/tari-libp2p.sysusers")
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{name: name, content: content})
+	}
+	return files, nil
+}
+
+// sourceDate is the time to put into archives: epoch, in seconds, or that of the commit.
+func sourceDate(epoch string) (time.Time, error) {
+	if epoch == "" {
+		out, err := exec.Command("git", "log", "-1", "--format=%ct").Output()
+		if err != nil {
+			return time.Time{}, fmt.Errorf("git log: %w", err)
+		}
+		epoch = strings.TrimSpace(string(out))
+	}
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH %q is no number of seconds since 1970", epoch)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// writeChecksums writes SHA256SUMS of the files names of dir, as sha256sum -c reads it.
+func writeChecksums(dir string, names []string) error {
+	slices.Sort(names)
+	var sums strings.Builder
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), name)
+	}
+	return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums.String()), 0o644)
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds the Linux archive of the last commit twice: as the caller would, and in another folder with an empty build cache, another umask
+# and time zone. Both must be the same, be what SHA256SUMS says, tell their commit, and have a valid SBOM.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+target=linux/amd64
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+git -c advice.detachedHead=false clone -q "$root" "$tmp/once"
+git -c advice.detachedHead=false clone -q "$root" "$tmp/a folder/again"
+
+(cd "$tmp/once" && go run ./internal/release -out "$tmp/first" -target $target)
+(cd "$tmp/a folder/again" && umask 077 && TZ=Asia/Tokyo GOCACHE=$tmp/cache go run ./internal/release -out "$tmp/second" -target $target)
+for f in "$tmp"/first/*; do
+	cmp "$f" "$tmp/second/$(basename "$f")" || die 1 "two builds of one commit differ"
+done
+(cd "$tmp/first" && sha256sum -c --quiet SHA256SUMS)
+
+tar -C "$tmp" -xzf "$tmp"/first/*.tar.gz
+"$tmp"/tari-libp2p_*/tari-libp2p version | tee "$tmp/version"
+grep -q "commit $(git rev-parse HEAD)," "$tmp/version" || die 1 "the program does not tell its commit"
+scripts/sbom-check.sh "$tmp"/first/*.cdx.json
