@@ -16,7 +16,10 @@
 //!   disconnect node_id
 //!   unban      node_id
 //!   checks     items                      see checks.rs
+//!   rpc, rpc_sessions                     see rpc.rs
 //!   quit
+//!
+//! --rpc-sessions sets the limit of its RPC server.
 //!
 //! Events: ready, connected, disconnected, connect_failed, inbound_failed,
 //! banned, message, duplex, reply, bye.
@@ -25,6 +28,7 @@
 
 mod checks;
 mod pattern;
+mod rpc;
 
 use futures::{
     channel::{mpsc, oneshot},
@@ -41,7 +45,7 @@ use tari_comms::{
     multiaddr::Multiaddr,
     peer_manager::{NodeId, NodeIdentity, Peer, PeerFeatures, PeerFlags},
     pipeline,
-    protocol::{messaging::MessagingProtocolExtension, ProtocolEvent, ProtocolNotification},
+    protocol::{messaging::MessagingProtocolExtension, rpc::RpcServer, ProtocolEvent, ProtocolNotification},
     transports::TcpTransport,
     types::{CommsPublicKey, CommsSecretKey},
     Bytes,
@@ -152,6 +156,11 @@ async fn run() -> Result<(), AnyError> {
 
     let unspawned = builder
         .build()?
+        .add_rpc_server(
+            RpcServer::new()
+                .maximum_concurrent_sessions(flags.number("rpc-sessions", 100)? as usize)
+                .add_service(rpc::InteropServer::new(rpc::Service)),
+        )
         .add_protocol_extension(MessagingProtocolExtension::new(
             messaging_events,
             pipeline::Builder::new()
@@ -276,6 +285,8 @@ async fn execute(node: CommsNode, messages_out: Messages, command: &Value) -> Re
             Ok(json!({"ok": true}))
         },
         "checks" => checks::run(command),
+        "rpc" => rpc::call(&node, command).await,
+        "rpc_sessions" => rpc::sessions(&node, command).await,
         other => Err(format!("unknown command {}", other).into()),
     }
 }
