@@ -22,6 +22,8 @@ import (
 //	messages  To, N, Size          N messages, answered when all are in the socket
 //	bulk      To, N                N bytes in chunks of 64 KiB on one stream, answered when the other end has them
 //	rtt       To, N                N times 64 bytes there and back on one stream, after a hundred to warm up
+//	calls     To, N                N calls of RPC with 64 bytes, after a hundred to warm up
+//	items     To, N, Size          a call of RPC that streams N items
 //	connect   To, N, Parallel      N connections, each with a stream, a byte there and back, and its end; so many dialers at a time
 //	first     To                   how long the first of these takes until the byte is back
 //	idle      To, N                N more connections, each of an identity of its own and with an open stream, that stay
@@ -126,6 +128,10 @@ func (w *worker) do(c command) (answer, error) {
 		return w.bulk(c)
 	case "rtt":
 		return w.rtt(c)
+	case "calls":
+		return w.calls(c)
+	case "items":
+		return w.items(c)
 	case "connect":
 		return w.connect(c)
 	case "first":
@@ -215,15 +221,50 @@ func (w *worker) rtt(c command) (answer, error) {
 		return answer{}, err
 	}
 	defer s.Close()
-	const warm = 100
 	var data [64]byte
-	var all []float64
-	for i := range c.N + warm {
-		began := time.Now()
+	return timed(c.N, func() error {
 		if _, err := s.Write(data[:]); err != nil {
-			return answer{}, err
+			return err
 		}
-		if _, err := io.ReadFull(s, data[:]); err != nil {
+		_, err := io.ReadFull(s, data[:])
+		return err
+	})
+}
+
+func (w *worker) calls(c command) (answer, error) {
+	l, err := w.rpcLink(c.To)
+	if err != nil {
+		return answer{}, err
+	}
+	data := make([]byte, 64)
+	return timed(c.N, func() error { return l.call(data) })
+}
+
+func (w *worker) items(c command) (answer, error) {
+	l, err := w.rpcLink(c.To)
+	if err != nil {
+		return answer{}, err
+	}
+	began := time.Now()
+	err = l.items(c.N, c.Size)
+	return answer{Seconds: time.Since(began).Seconds()}, err
+}
+
+func (w *worker) rpcLink(to string) (link, error) {
+	l, err := w.link(to)
+	if err == nil && l.call == nil {
+		err = errors.New("this stack has no RPC")
+	}
+	return l, err
+}
+
+// timed does something n times, after a hundred to warm up.
+func timed(n int, do func() error) (answer, error) {
+	const warm = 100
+	var all []float64
+	for i := range n + warm {
+		began := time.Now()
+		if err := do(); err != nil {
 			return answer{}, err
 		}
 		if i >= warm {

@@ -94,7 +94,7 @@ func newOurs(listens bool) (*tari.Host, error) {
 
 var loopback = []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}
 
-// serveOn serves the workloads on any libp2p host, messages with our package for them.
+// serveOn serves the workloads on any libp2p host, messages and RPC with our packages for them.
 func serveOn(h host.Host, l *listener) error {
 	for _, p := range []string{sinkProtocol, echoProtocol} {
 		h.SetStreamHandler(protocol.ID(p), func(s network.Stream) { l.serve(p, s) })
@@ -104,7 +104,7 @@ func serveOn(h host.Host, l *listener) error {
 		return err
 	}
 	messages.Handle(func(context.Context, peer.ID, []byte) { l.received.Add(1) })
-	return nil
+	return serveRPC(h)
 }
 
 // newMessages makes queues that take as much as those of batch.go.
@@ -122,7 +122,7 @@ func connect(ctx context.Context, h host.Host, messages *messagingproto.Service,
 
 func linkTo(ctx context.Context, h host.Host, messages *messagingproto.Service, to peer.ID) link {
 	w := newWindow()
-	return link{
+	l := link{
 		open: func(p string) (stream, error) { return h.NewStream(ctx, to, protocol.ID(p)) },
 		send: func(m []byte) error {
 			w.enter(len(m))
@@ -135,6 +135,8 @@ func linkTo(ctx context.Context, h host.Host, messages *messagingproto.Service, 
 		flush: w.wait,
 		close: func() { _ = h.Network().ClosePeer(to) },
 	}
+	callOver(&l, h, to)
+	return l
 }
 
 // stockStack is go-libp2p's own TCP transport, Noise and yamux on a host without identify; stockHostStack is all of libp2p.New.

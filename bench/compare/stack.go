@@ -32,6 +32,8 @@ type link struct {
 	open  func(protocol string) (stream, error)
 	send  func(message []byte) error // may return before the message has left, and does not keep it
 	flush func() error               // all that was sent is in the socket
+	call  func(payload []byte) error // of RPC, as items; nil where there is none
+	items func(n, size int) error
 	close func()
 }
 

@@ -144,6 +144,16 @@ var tasks = []task{
 		},
 	},
 	{
+		name: "RPC call", unit: "call", not: withoutRPC,
+		run: loop("calls", func(p *pair, n int) command { return command{Cmd: "calls", To: p.server.at, N: n} }, 2000, 1),
+		text: func(f figure) string {
+			return fmt.Sprintf("p50 %.0f µs, p99 %.0f µs, %.0f cpu-µs", f.P50*1e6, f.P99*1e6, f.CPU*1e6)
+		},
+		goals: []goal{{against: rustName, what: p50, clock: true, atMost: 0.6, text: "p50 ≤ 0.6×"}},
+	},
+	itemsTask("RPC items 1 KiB", 1024, []goal{{against: rustName, what: rate, clock: true, atLeast: 5, text: "rate ≥ 5×"}}),
+	itemsTask("RPC items 64 KiB", 64<<10, []goal{{against: rustName, what: rate, clock: true, atLeast: 2, text: "rate ≥ 2×"}}),
+	{
 		name: "connect", unit: "connection",
 		run:  loop("connect", func(p *pair, n int) command { return command{Cmd: "connect", To: p.server.at, N: n} }, 50, 1),
 		text: connectText,
@@ -176,6 +186,19 @@ var tasks = []task{
 		text:  func(f figure) string { return fmt.Sprintf("%.2f round trips", f.Value) },
 		goals: []goal{{what: value, atMost: 2.2, text: "≤ 2.2"}},
 	},
+}
+
+// withoutRPC are the stacks that it does not run on, and the one that would say no more than its neighbour.
+var withoutRPC = []string{"tcp", "tcp+aead", "stock host"}
+
+// itemsTask streams items of a size.
+func itemsTask(name string, size int, goals []goal) task {
+	order := func(p *pair, n int) command { return command{Cmd: "items", To: p.server.at, N: n, Size: size} }
+	return task{
+		name: name, unit: "item", not: withoutRPC, goals: goals,
+		run:  loop(name, order, max(200, min(20_000, 64*mib/size)), 1),
+		text: func(f figure) string { return fmt.Sprintf("%.0f/s, %.2f cpu-µs", f.Rate, f.CPU*1e6) },
+	}
 }
 
 func connectText(f figure) string { return fmt.Sprintf("%.0f/s, %.2f cpu-ms", f.Rate, f.CPU*1e3) }

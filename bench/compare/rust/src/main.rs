@@ -2,8 +2,10 @@
 //! It speaks what every stack's child speaks, see child.go: commands come in as
 //! JSON lines, each is answered by one line.
 //!
-//!   serve    listens, counts messages, serves "bench/sink" and "bench/echo"
+//!   serve    listens, counts messages, serves "bench/sink", "bench/echo" and, by RPC, "bench/rpc"
 //!   client   dials whom each command names
+
+mod rpc;
 
 use std::{
     sync::{
@@ -29,7 +31,13 @@ use tari_comms::{
         PeerFlags,
     },
     pipeline,
-    protocol::{messaging::MessagingProtocolExtension, ProtocolEvent, ProtocolId, ProtocolNotification},
+    protocol::{
+        messaging::MessagingProtocolExtension,
+        rpc::RpcServer,
+        ProtocolEvent,
+        ProtocolId,
+        ProtocolNotification,
+    },
     transports::TcpTransport,
     types::{CommsPublicKey, CommsSecretKey},
     CommsBuilder,
@@ -94,6 +102,7 @@ async fn start(network: u8) -> Result<Bench, AnyError> {
         .allow_test_addresses()
         .with_shutdown_signal(shutdown.to_signal())
         .build()?
+        .add_rpc_server(RpcServer::builder().finish().add_service(rpc::BenchServer::new(rpc::Service)))
         .add_protocol_extension(MessagingProtocolExtension::new(
             ProtocolId::from_static(b"t/msg/0.1"),
             events,
@@ -181,6 +190,8 @@ async fn run() -> Result<(), AnyError> {
             "bulk" => bulk(&bench, &command).await,
             "rtt" => rtt(&bench, &command).await,
             "first" => first(&bench, &command).await,
+            "calls" => rpc::calls(&bench, &command).await,
+            "items" => rpc::items(&bench, &command).await,
             "connect" => {
                 let parallel = number(&command, "parallel").max(1) as usize;
                 while more.len() + 1 < parallel {
