@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -65,7 +65,9 @@ func TestCrowd(t *testing.T) {
 		}
 		busy.Go(func() {
 			reply := line{Event: "reply", ID: command.ID, OK: true}
-			if err := c.hosts[command.Host].execute(command); err != nil {
+			if command.Cmd == "trail" {
+				reply.Trail = c.hosts[command.Host].story()
+			} else if err := c.hosts[command.Host].execute(command); err != nil {
 				reply.OK, reply.Error = false, err.Error()
 			}
 			c.say(reply)
@@ -80,6 +82,7 @@ type command struct {
 	Host      int      `json:"host"`
 	PublicKey string   `json:"public_key"`
 	Addresses []string `json:"addresses"`
+	Ends      []string `json:"ends"` // of connections
 	Seed      uint64   `json:"seed"`
 	Count     int      `json:"count"`
 	Size      int      `json:"size"`
@@ -107,12 +110,14 @@ type crowdHost struct {
 	cfg   tari.Config
 	host  *tari.Host
 	msgs  *messagingproto.Service
+	trail trail // of the one peer that it has
 }
 
 func (h *crowdHost) start() (err error) {
 	if h.host, err = tari.New(h.cfg); err != nil {
 		return err
 	}
+	follow(h.host.Network(), func(peer.ID) *trail { return &h.trail })
 	if h.msgs, err = messagingproto.New(h.host, messagingproto.Config{OnViolation: h.host.Offence}); err != nil {
 		return err
 	}
@@ -120,6 +125,15 @@ func (h *crowdHost) start() (err error) {
 		h.crowd.say(line{Event: "message", Host: h.index, SHA256: sum(body)})
 	})
 	return nil
+}
+
+// story is what happened to its connections, and which there are.
+func (h *crowdHost) story() []string {
+	said := h.trail.all()
+	for _, p := range h.host.Network().Peers() {
+		said = append(said, standing(h.host.Network(), p)...)
+	}
+	return said
 }
 
 func (h *crowdHost) stop() error { return errors.Join(h.msgs.Close(), h.host.Close()) }
@@ -141,8 +155,14 @@ func (h *crowdHost) execute(c command) error {
 	case "dial":
 		return h.host.Connect(ctx, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{ma.StringCast(c.Addresses[0])}})
 	case "connected":
-		if h.host.Network().Connectedness(id) != network.Connected {
+		have := ends(h.host.Network(), id, false)
+		if len(have) == 0 {
 			return errors.New("not connected")
+		}
+		for _, want := range c.Ends {
+			if !slices.Contains(have, want) {
+				return errors.New("not by " + want)
+			}
 		}
 		return nil
 	case "disconnect":

@@ -61,9 +61,10 @@ type line struct {
 		Index  int    `json:"index"`
 		Reason string `json:"reason"`
 	} `json:"failed,omitempty"`
-	Connections []line `json:"connections,omitempty"`
-	Host        int    `json:"host,omitempty"`  // of a crowd, which of them
-	Hosts       []line `json:"hosts,omitempty"` // of a crowd that is ready
+	Connections []line   `json:"connections,omitempty"`
+	Trail       []string `json:"trail,omitempty"`
+	Host        int      `json:"host,omitempty"`  // of a crowd, which of them
+	Hosts       []line   `json:"hosts,omitempty"` // of a crowd that is ready
 }
 
 var errGone = errors.New("the process has ended")

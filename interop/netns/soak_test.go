@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/node"
@@ -134,6 +135,12 @@ func newSoak(t *testing.T) *soak {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.node.Close() })
+	follow(s.node.Host.Network(), func(id peer.ID) *trail {
+		if key, err := tarikey.PublicKeyFromPeerID(id); err == nil && s.byKey[key.String()] != nil {
+			return &s.byKey[key.String()].trail
+		}
+		return nil
+	})
 	for i := range few {
 		key, err := tarikey.GenerateKey(nil)
 		if err != nil {
@@ -190,7 +197,9 @@ func (s *soak) onEvent(e node.Event) {
 			s.ties.Add(1) // of two connections one is closed
 		default:
 			s.unexplained.Add(1)
-			s.t.Errorf("disconnected from %s at %s, %s, which nobody asked for", p, e.Address, e.Direction)
+			go func() { // the peer is asked, and events do not wait
+				s.t.Errorf("disconnected from %s at %s, %s, which nobody asked for\n\t%s", p, e.Address, e.Direction, p.story())
+			}()
 		}
 		p.gone.Add(1)
 	}

@@ -32,6 +32,7 @@ type soakPeer struct {
 	gone    atomic.Int64 // connections that have ended
 	series  uint64       // of messages
 	before  [2][]string  // hashes of the last messages from it and to it
+	trail   trail
 }
 
 func (p *soakPeer) String() string { return fmt.Sprintf("%T %.8s in lane %d", p.how, p.key, p.lane) }
@@ -39,7 +40,9 @@ func (p *soakPeer) String() string { return fmt.Sprintf("%T %.8s in lane %d", p.
 // process is where a peer lives.
 type process interface {
 	do(cmd string, fields map[string]any) (line, error)
-	connected(to tarikey.PublicKey) bool
+	// connected is whether it has a connection to another; a peer of ours is asked for the very ones that the other has. One side may have
+	// one that the other has given up, or will know of in a moment.
+	connected(to tarikey.PublicKey, by []string) bool
 	restart() error
 	mayBeKilled() bool
 	kill() error // and begin anew
@@ -56,7 +59,7 @@ func (p *soakPeer) arrived(at chan string, hash string) {
 
 func (p *soakPeer) fail(format string, args ...any) {
 	p.lost.Add(1)
-	p.t.Errorf("%v: %s", p, fmt.Sprintf(format, args...))
+	p.t.Errorf("%v: %s\n\t%s", p, fmt.Sprintf(format, args...), p.story())
 }
 
 // live goes through lives until ctx ends, then leaves the peer connected, with a stream each way, and idle.
@@ -117,19 +120,23 @@ func (p *soakPeer) connect() {
 	us := p.node.Host.PublicKey()
 	began := time.Now()
 	for {
-		if p.connected() && p.how.connected(us) {
+		if p.connected() && p.how.connected(us, ends(p.node.Host.Network(), p.key.PeerID(), true)) {
 			p.ending.Store(false)
 			if p.connected() { // it may have gone while we thought so
+				p.trail.note("connected")
 				return
 			}
 			p.ending.Store(true)
 		}
 		var err error
-		if p.chance.IntN(2) == 0 {
+		weDial := p.chance.IntN(2) == 0
+		p.trail.note("we dial: %v", weDial)
+		if weDial {
 			_, err = p.node.Dial(context.Background(), p.key.String()+"::"+p.address)
 		} else {
 			_, err = p.how.do("dial", p.us("addresses", []string{fmt.Sprintf("/ip4/%s/tcp/%d", nearIP(p.lane), soakPort)}))
 		}
+		p.trail.note("dialed: %v", err)
 		if time.Since(began) > 3*patience {
 			p.fail("cannot be connected to: %v", err)
 			return
@@ -158,6 +165,7 @@ func (p *soakPeer) talk(weSend bool, count, size int) {
 		p.fail("we send %v, %d messages of %d bytes: %v", weSend, count, size, err)
 		return
 	}
+	p.trail.note("sent, by us: %v, %d messages of %d bytes", weSend, count, size)
 	for i := range count {
 		if !p.await(weSend, sum(pattern.Message(seed, i, size))) {
 			p.fail("we send %v: message %d of %d with %d bytes does not arrive", weSend, i, count, size)
@@ -196,7 +204,9 @@ func (p *soakPeer) end() {
 	p.ending.Store(true)
 	before := p.gone.Load()
 	var err error
-	switch kind := p.chance.IntN(10); {
+	kind := p.chance.IntN(10)
+	p.trail.note("to be ended in way %d", kind)
+	switch {
 	case kind < 4:
 		err = p.node.Host.Network().ClosePeer(p.key.PeerID())
 	case kind < 7:
@@ -230,8 +240,8 @@ func (c *crowdPeer) do(cmd string, fields map[string]any) (line, error) {
 	return c.all.do(cmd, fields)
 }
 
-func (c *crowdPeer) connected(to tarikey.PublicKey) bool {
-	_, err := c.do("connected", map[string]any{"public_key": to.String()})
+func (c *crowdPeer) connected(to tarikey.PublicKey, by []string) bool {
+	_, err := c.do("connected", map[string]any{"public_key": to.String(), "ends": by})
 	return err == nil
 }
 
@@ -264,6 +274,8 @@ func (r *rustPeer) restart() error {
 	r.quit()
 	return r.start()
 }
+
+func (r *rustPeer) connected(to tarikey.PublicKey, _ []string) bool { return r.rust.connected(to) }
 
 func (r *rustPeer) mayBeKilled() bool { return true }
 
