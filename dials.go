@@ -46,6 +46,9 @@ type dial struct {
 	own      []ma.Multiaddr // those that our user configured
 	attempts []*attempt     // in the order in which the swarm came to them
 	opening  *opening       // what the first connection to be ready says at once; may be nil
+	turn     chan struct{}  // full while an attempt has it; see take
+	over     context.Context
+	end      context.CancelFunc // of over
 }
 
 func newDialing() *dialing {
@@ -54,14 +57,18 @@ func newDialing() *dialing {
 	}
 }
 
-// enter begins a peer's record or joins it. leave follows. first, if not nil, is said in the first flight unless somebody else's is.
-func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr, first *opening) {
+// enter begins a peer's record or joins it. leave follows. first, if not nil, is said in the first flight unless somebody else's is. over
+// ends when the dial is not needed any more, since the peer has dialed us.
+func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr, first *opening) (over context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	one := d.underway[p]
 	if one == nil {
-		one = &dial{rank: make(map[string]int)}
+		one = &dial{rank: make(map[string]int), turn: make(chan struct{}, 1)}
 		d.underway[p] = one
+	}
+	if one.over == nil || one.over.Err() != nil {
+		one.over, one.end = context.WithCancel(context.Background())
 	}
 	one.callers++
 	one.own = own
@@ -73,6 +80,7 @@ func (d *dialing) enter(p peer.ID, best, own []ma.Multiaddr, first *opening) {
 			one.rank[string(a.Bytes())] = i
 		}
 	}
+	return one.over
 }
 
 func (d *dialing) leave(p peer.ID) {
@@ -81,7 +89,17 @@ func (d *dialing) leave(p peer.ID) {
 	if one := d.underway[p]; one.callers > 1 {
 		one.callers--
 	} else {
+		one.end()
 		delete(d.underway, p)
+	}
+}
+
+// end ends the dial of a peer for all that wait for it.
+func (d *dialing) end(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if one := d.underway[p]; one != nil {
+		one.end()
 	}
 }
 
@@ -136,7 +154,7 @@ func (d *dialing) attempt(p peer.ID, a ma.Multiaddr) *attempt {
 	}
 	at := &attempt{addr: a}
 	if one != nil {
-		at.opening = one.opening
+		at.opening, at.turn, at.end = one.opening, one.turn, func() { d.end(p) }
 		one.attempts = append(one.attempts, at)
 	}
 	return at
@@ -280,7 +298,9 @@ func (t *boundTransport) Close() error {
 // attempt is the record of one address in a dial.
 type attempt struct {
 	addr    ma.Multiaddr
-	opening *opening // of its dial
+	opening *opening      // of its dial
+	turn    chan struct{} // of its dial; nil if nobody reads the record
+	end     func()        // ends its dial
 
 	mu      sync.Mutex
 	refused error // why it is not dialed
@@ -298,6 +318,29 @@ func attemptOf(ctx context.Context) *attempt {
 		return at
 	}
 	return new(attempt)
+}
+
+// turnLimit is how long an attempt waits for another of its dial, which may never end (our choice).
+const turnLimit = 2 * time.Second
+
+// take waits until no other attempt of its dial is past the point from which the peer takes the connection for one that stands. Were
+// there two, the peer might use the one that we give up once the other is ready, and what it wrote there would be lost. leave gives the
+// turn on; more than once is once.
+func (a *attempt) take(ctx context.Context) (leave func(), err error) {
+	if a.turn == nil {
+		return func() {}, nil
+	}
+	limit := time.NewTimer(turnLimit)
+	defer limit.Stop()
+	select {
+	case a.turn <- struct{}{}:
+		turn := a.turn
+		return sync.OnceFunc(func() { <-turn }), nil
+	case <-limit.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return func() {}, err
 }
 
 func (a *attempt) set(change func()) {
@@ -328,13 +371,14 @@ func (h *Host) dial(ctx context.Context, p peer.ID, best []ma.Multiaddr, first *
 		best = known
 	}
 	h.peers.AddAddrs(p, best, peerstore.TempAddrTTL)
-	h.dials.enter(p, best, own, first)
+	over := h.dials.enter(p, best, own, first)
 	defer h.dials.leave(p)
 	h.swarm.Backoff().Clear(p) // who asks means now: a new request is not answered with the failure of an older one
 	ctx, done := h.whileOpen(ctx)
 	defer done()
+	defer context.AfterFunc(over, done)()
 	_, err := h.swarm.DialPeer(patient(ctx), p)
-	if err == nil {
+	if err == nil || over.Err() != nil && h.swarm.Connectedness(p) == network.Connected {
 		return nil
 	}
 	if h.closing.Err() != nil {

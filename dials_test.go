@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,5 +338,79 @@ func TestWhereADialHangs(t *testing.T) {
 			}
 		}
 		time.Sleep(lookupTimeout) // the swarm's lookups have no caller
+	})
+}
+
+// Of one dial at two addresses the peer sees one connection: while one of the two is past the point from which the peer takes it for one
+// that stands, the other does not get there.
+func TestOneDialIsOneConnection(t *testing.T) {
+	for name, c := range map[string]struct {
+		slow time.Duration // round trip to the address that is dialed first; the other is near, and dialed 250 ms later
+		want time.Duration // until there is a connection
+	}{
+		"the first is ahead":   {slow: 200 * time.Millisecond, want: 400 * time.Millisecond},
+		"the second overtakes": {slow: 400 * time.Millisecond, want: 290 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				far := newLink()
+				defer close(far.near)
+				far.trip = map[string]time.Duration{"127.0.0.1": c.slow, "127.0.0.2": 20 * time.Millisecond}
+				a, b := startHost(t, Config{Transports: far.transports}), startHost(t, Config{})
+				var seen atomic.Int32
+				b.Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { seen.Add(1) }})
+				slow := farFrom(b)[0]
+				port, err := slow.ValueForProtocol(ma.P_TCP)
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if err := a.Connect(t.Context(), peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{slow, ma.StringCast("/ip4/127.0.0.2/tcp/" + port)}}); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took != c.want {
+					t.Errorf("connected after %v, want %v", took, c.want)
+				}
+				time.Sleep(10 * time.Second)
+				if n := seen.Load(); n != 1 {
+					t.Errorf("the peer saw %d connections", n)
+				}
+				say(t, b, a.ID(), "over what is left")
+			})
+		})
+	}
+}
+
+// An attempt has its turn when the one before has failed, or after a while.
+func TestTurnsOfADial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDialing()
+		p := somePeer(t)
+		d.enter(p, nil, nil, nil)
+		defer d.leave(p)
+		first, second := d.attempt(p, addrs("/ip4/1.1.0.1/tcp/1")[0]), d.attempt(p, addrs("/ip4/2.2.0.1/tcp/1")[0])
+		take := func(a *attempt, want time.Duration) func() {
+			t.Helper()
+			began := time.Now()
+			leave, err := a.take(t.Context())
+			if took := time.Since(began); err != nil || took != want {
+				t.Errorf("after %v: %v, want %v", took, err, want)
+			}
+			return leave
+		}
+		leave := take(first, 0)
+		time.AfterFunc(time.Second, leave)
+		leave = take(second, time.Second)
+		take(first, turnLimit)() // who did not wait for it gives nothing on
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := first.take(ended); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		leave()
+		leave()
+		leave = take(first, 0)
+		take(second, turnLimit)
+		leave()
 	})
 }

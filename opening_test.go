@@ -26,6 +26,7 @@ const roundTrip = 100 * time.Millisecond
 type link struct {
 	up   transport.Upgrader
 	near chan struct{}
+	trip map[string]time.Duration // to an IP address, if it is not roundTrip
 }
 
 // newLink returns a link for Config.Transports. It is near when the test ends: the swarm holds a mutex while it closes a connection, and
@@ -62,8 +63,12 @@ func (l *link) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (transport.C
 		return nil, err
 	}
 	here, middle := memnet.Pipe()
-	go l.carry(middle, there)
-	go l.carry(there, middle)
+	trip := roundTrip
+	if ip, err := a.ValueForProtocol(ma.P_IP4); err == nil && l.trip[ip] != 0 {
+		trip = l.trip[ip]
+	}
+	go l.carry(middle, there, trip/2)
+	go l.carry(there, middle, trip/2)
 	return l.up.Upgrade(ctx, l, farConn{here.(manet.Conn), a}, network.DirOutbound, p, &network.NullScope{})
 }
 
@@ -74,8 +79,8 @@ type farConn struct {
 
 func (c farConn) RemoteMultiaddr() ma.Multiaddr { return c.remote }
 
-// carry has each piece arrive half a round trip after it was sent.
-func (l *link) carry(from, to io.ReadWriteCloser) {
+// carry has each piece, and the end, arrive some time after it was sent.
+func (l *link) carry(from, to io.ReadWriteCloser, after time.Duration) {
 	type piece struct {
 		data []byte
 		at   time.Time
@@ -86,9 +91,7 @@ func (l *link) carry(from, to io.ReadWriteCloser) {
 		for {
 			data := make([]byte, 4096)
 			n, err := from.Read(data)
-			if n > 0 {
-				under <- piece{data[:n], time.Now().Add(roundTrip / 2)}
-			}
+			under <- piece{data[:n], time.Now().Add(after)}
 			if err != nil {
 				return
 			}
@@ -99,7 +102,9 @@ func (l *link) carry(from, to io.ReadWriteCloser) {
 		case <-time.After(time.Until(p.at)):
 		case <-l.near:
 		}
-		_, _ = to.Write(p.data)
+		if len(p.data) > 0 {
+			_, _ = to.Write(p.data)
+		}
 	}
 	_ = to.Close()
 }

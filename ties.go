@@ -23,6 +23,10 @@ const tieLinger = 2 * time.Second
 // oneDial is within what time connections in the same direction can be from one dial, as either side sees it.
 const oneDial = 5 * time.Second
 
+// tieOver is how long after the peer's connection a dial of ours may still go on: our choice, far below Session.StaleAfter of all
+// dialects, so that what comes after that is no tie but a peer that has lost its connection.
+const tieOver = time.Second
+
 // ties makes the decisions about two connections one after the other.
 type ties struct{ mu sync.Mutex }
 
@@ -111,7 +115,7 @@ func (u *upgrader) foresee(ctx context.Context, remote ma.Multiaddr, s *dialect.
 	defer cancel()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for !s.IsClosed() && u.cameIn(s.Remote.PeerID()) {
+	for !s.IsClosed() && u.cameIn(s.Remote.PeerID(), 0) {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
@@ -120,10 +124,10 @@ func (u *upgrader) foresee(ctx context.Context, remote ma.Multiaddr, s *dialect.
 	}
 }
 
-// cameIn reports whether there is a connection that the peer dialed.
-func (h *Host) cameIn(p peer.ID) bool {
+// cameIn reports whether there is a connection that the peer dialed, of at least that age.
+func (h *Host) cameIn(p peer.ID, age time.Duration) bool {
 	return slices.ContainsFunc(h.swarm.ConnsToPeer(p), func(c network.Conn) bool {
-		return c.Stat().Direction == network.DirInbound && !c.IsClosed()
+		return c.Stat().Direction == network.DirInbound && !c.IsClosed() && time.Since(c.Stat().Opened) >= age
 	})
 }
 

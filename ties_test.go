@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
@@ -203,6 +204,68 @@ func TestOfTwoFromOneDialBothSidesKeepTheSame(t *testing.T) {
 				t.Error("the sides do not know the connections by the same bindings")
 			}
 		}
+	})
+}
+
+// A peer that dials although a connection has stood for a while has lost that: the new one stays, whoever is the lower. What we say goes
+// over it at once, and not into a connection whose end has not come through yet.
+func TestAnOldConnectionYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := startHost(t, Config{}), startHost(t, Config{})
+		if b.PublicKey().NodeID().Compare(a.PublicKey().NodeID()) < 0 {
+			a, b = b, a // a is the lower: what it dials wins a tie
+		}
+		connect(t, a, b)
+		time.Sleep(6 * time.Second)
+		addr := a.Addrs()[0]
+		again, err := b.swarm.TransportForDialing(addr).Dial(context.Background(), addr, a.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		synctest.Wait()
+		for _, c := range a.Network().ConnsToPeer(b.ID()) {
+			if old := c.Stat().Direction == network.DirOutbound; c.IsClosed() != old {
+				t.Errorf("%v: retired %v", c.Stat().Direction, c.IsClosed())
+			}
+		}
+		time.Sleep(tieLinger)
+		synctest.Wait()
+		conns := a.Network().ConnsToPeer(b.ID())
+		if len(conns) != 1 || conns[0].Stat().Direction != network.DirInbound {
+			t.Errorf("left: %v", conns)
+		}
+	})
+}
+
+// A dial that comes to its end long after the peer's own ends without a second connection, and without waiting for the addresses that
+// have not answered yet.
+func TestADialEndsWhenThePeerHasComeIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := newLink()
+		defer close(far.near)
+		far.trip = map[string]time.Duration{"127.0.0.1": 4 * time.Second, "127.0.0.2": 5 * time.Second}
+		a, b := startHost(t, Config{Transports: far.transports}), startHost(t, Config{})
+		var seen atomic.Int32
+		b.Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { seen.Add(1) }})
+		time.AfterFunc(time.Second, func() { _ = b.Connect(context.Background(), infoOf(a)) })
+		began := time.Now()
+		slow := farFrom(b)[0]
+		port, err := slow.ValueForProtocol(ma.P_TCP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		err = a.Connect(ctx, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{slow, ma.StringCast("/ip4/127.0.0.2/tcp/" + port)}})
+		if took := time.Since(began); err != nil || took != 4*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		time.Sleep(time.Until(began.Add(7900 * time.Millisecond))) // the others would have been through, too
+		if n := seen.Load(); n != 1 {
+			t.Errorf("the peer saw %d connections", n)
+		}
+		say(t, a, b.ID(), "over what is left")
 	})
 }
 

@@ -44,7 +44,7 @@ type upgrader struct {
 	onion    atomic.Bool // the listener that starts now is the one for Tor
 	refusals *refusals
 	arrivals arrivals
-	cameIn   func(peer.ID) bool
+	cameIn   func(peer.ID, time.Duration) bool
 	spare    func(peer.ID) bool // whether its connections may be closed to make room
 }
 
@@ -66,7 +66,7 @@ var ErrRefused = errors.New("our connection gater refuses this peer")
 
 // Upgrade makes a connection ready for substreams, within dialect.Budget and ctx. It closes raw and scope when it fails.
 func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet.Conn, dir network.Direction, expect peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
-	h := &handshake{u: u, raw: raw, dir: dir, expect: expect, scope: scope, stages: make([]dialect.StageTime, 0, maxStages)}
+	h := &handshake{u: u, raw: raw, dir: dir, expect: expect, scope: scope, stages: make([]dialect.StageTime, 0, maxStages), leave: func() {}}
 	keepUnsent(raw)
 	budget, cancel := context.WithTimeout(ctx, dialect.Budget)
 	defer cancel()
@@ -79,6 +79,7 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 	}
 	if err != nil {
 		raw.Close()
+		h.leave()
 		scope.Done()
 		h.failed(err)
 		if ctx.Err() == nil && h.remote != "" { // what ended because we ended it is nobody's offence
@@ -99,7 +100,8 @@ func (u *upgrader) Upgrade(ctx context.Context, t transport.Transport, raw manet
 		transport:      t,
 		scope:          scope,
 	}
-	c.atEnd(func() { u.ended(c.remote) })
+	leave := h.leave
+	c.atEnd(func() { leave(); u.ended(c.remote) })
 	if session.Opened != nil {
 		c.opening = attemptOf(ctx).opening
 		c.opening.ready(c)
@@ -119,6 +121,7 @@ type handshake struct {
 	scope  network.ConnManagementScope
 	remote peer.ID // once the key is proven
 	stages []dialect.StageTime
+	leave  func() // gives the turn among the attempts of a dial on
 }
 
 func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
@@ -130,7 +133,13 @@ func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 		Key:   h.u.key,
 		Claim: h.u.claim,
 		Rules: rules,
-		Admit: h.admit,
+		Admit: func(remote tarikey.PublicKey) (network.PeerScope, error) {
+			scope, err := h.admit(remote)
+			if err == nil && record.turn != nil {
+				err = h.lastWord(budget, record)
+			}
+			return scope, err
+		},
 		Trace: func(s dialect.StageTime) {
 			h.stages = append(h.stages, s)
 			if s.Err == nil {
@@ -207,6 +216,18 @@ func (h *handshake) admit(remote tarikey.PublicKey) (network.PeerScope, error) {
 		}
 	}
 	return h.scope.PeerScope(), nil
+}
+
+var errCameIn = errors.New("the peer has dialed us meanwhile")
+
+// lastWord is called before the peer that we dialed learns who we are, and with that takes the connection for one that stands. It ends a
+// dial that comes too late: beside a connection that has stood for a while the peer would take ours for a sign that we have lost that one.
+func (h *handshake) lastWord(ctx context.Context, at *attempt) (err error) {
+	if h.leave, err = at.take(ctx); err != nil || !h.u.cameIn(h.remote, tieOver) {
+		return err
+	}
+	at.end()
+	return errCameIn
 }
 
 // failed tells who wants to know.

@@ -61,7 +61,7 @@ type Session struct {
 	Binding []byte              // the hash of the Noise handshake: both sides know one connection from another by it
 	Era     tariproto.Era
 
-	// StaleAfter is the age from which peers of this dialect give a connection up for any newer one, whoever dialed; 0: never.
+	// StaleAfter is the age from which a connection yields to any newer one with the same peer, whoever dialed; 0: never.
 	StaleAfter time.Duration
 }
 

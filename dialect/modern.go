@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
@@ -34,6 +35,10 @@ var modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.com
 
 var modernMuxer = &yamux.Muxer{Config: yamux.Config{Window: yamux.Additive, CloseTimeout: closeLimit}}
 
+// modernStaleAfter is our choice: peers of ours do not dial beside a connection that stands, so that one that does has lost it. tari_comms
+// 6, which judges by the node ids alone, ends one of the two at once, and the other stays here too.
+const modernStaleAfter = 5 * time.Second
+
 func newModern(n Network) Dialect { return modern{n} }
 
 func (d modern) String() string { return "modern" }
@@ -42,7 +47,7 @@ func (d modern) WireByte() byte { return d.network.WireByte }
 
 func (d modern) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction, us Local) (*Session, error) {
 	s := begin(ctx, d, conn, dir, us)
-	s.session.Era = tariproto.EraModern
+	s.session.Era, s.session.StaleAfter = tariproto.EraModern, modernStaleAfter
 	s.noise(modernNoise) //                                              1, 2
 	s.admit()
 	s.step(StageIdentity, identityLimit, func(ctx context.Context) error { //  3
