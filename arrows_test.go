@@ -26,6 +26,7 @@ var arrows = map[string]string{
 	"memnet":               "",
 	"internal/prost":       "",
 	"internal/private":     "",
+	"internal/filelock":    "",
 	"internal/transcript":  "",
 	"internal/boundedhttp": "",
 	"basenode/basenodepb":  "",
@@ -53,7 +54,7 @@ var arrows = map[string]string{
 	"pipeline":       "messagingproto internal/prost",
 	"rpc":            "tariproto internal/prost",
 	"basenode":       "rpc dialect tarikey basenode/basenodepb",
-	"peerbook":       "tarikey identityproto",
+	"peerbook":       "tarikey identityproto internal/filelock",
 	"seeds":          ". identityproto",
 	"peersync":       "rpc identityproto tarikey internal/dhtproto",
 
@@ -64,7 +65,7 @@ var arrows = map[string]string{
 	// assembly
 	"node":                 "*",
 	"metrics":              ". node connectivity messagingproto pipeline dialect internal/boundedhttp",
-	"crawl":                ". node peersync rpc dialect identityproto tarikey",
+	"crawl":                ". node peersync rpc dialect identityproto tarikey internal/filelock",
 	"internal/conformance": ". node rpc dialect yamux noise identityproto tariproto tarikey",
 	"cmd/tari-libp2p":      "*",
 }

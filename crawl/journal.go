@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/internal/filelock"
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
@@ -64,7 +65,7 @@ func (h *heard) claim(now time.Time) (*identityproto.Claim, error) {
 	return &c, c.VerifySignature(now)
 }
 
-// JournalError is a file that is no journal, or not of this crawl.
+// JournalError is a file that is no journal, not of this crawl, or in use.
 type JournalError struct {
 	Path string
 	Line int // the first is 1; 0: none in particular
@@ -85,18 +86,18 @@ func (e *JournalError) Unwrap() error { return e.Err }
 // journal is the file that entries are appended to. A nil one keeps nothing.
 type journal struct{ file *os.File }
 
+// errInUse is a journal to which another crawl writes.
+var errInUse = errors.New("another crawl goes on with it")
+
 // openJournal opens a journal or makes one, gives what it has to apply, and cuts
-// off what a process that died was in the middle of writing.
+// off what a process that died was in the middle of writing. It is this crawl's
+// alone until it is closed.
 func openJournal(path string, apply func(entry) error) (*journal, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	whole, err := readJournal(file, apply)
-	if err == nil {
-		err = file.Truncate(whole)
-	}
-	if err != nil {
+	if err := takeJournal(file, apply); err != nil {
 		file.Close()
 		if wrong, ok := errors.AsType[*JournalError](err); ok {
 			wrong.Path = path
@@ -104,6 +105,21 @@ func openJournal(path string, apply func(entry) error) (*journal, error) {
 		return nil, err
 	}
 	return &journal{file}, nil
+}
+
+func takeJournal(file *os.File, apply func(entry) error) error {
+	taken, err := filelock.Take(file)
+	if err != nil {
+		return err
+	}
+	if !taken {
+		return &JournalError{Err: errInUse}
+	}
+	whole, err := readJournal(file, apply)
+	if err != nil {
+		return err
+	}
+	return file.Truncate(whole)
 }
 
 // readJournal returns how many bytes its whole lines have.

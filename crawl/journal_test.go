@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -151,4 +152,27 @@ func FuzzJournal(f *testing.F) {
 			p.Row()
 		}
 	})
+}
+
+// TestJournalInUse: two crawls do not write to one journal.
+func TestJournalInUse(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no flock")
+	}
+	path, cfg := aJournal(t)
+	other, err := openJournal(path, func(entry) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := guest(t, tari.Config{AllowTestAddresses: true})
+	_, err = Run(patient(t), host, cfg)
+	if wrong, ok := errors.AsType[*JournalError](err); !ok || wrong.Path != path || !errors.Is(err, errInUse) {
+		t.Errorf("while another has it: %v", err)
+	}
+	if err := other.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(patient(t), host, cfg); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
 }

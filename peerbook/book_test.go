@@ -118,7 +118,7 @@ func TestRemove(t *testing.T) {
 		}
 		must(t, b.Remove(id(7)))
 		must(t, b.Put(Record{Key: key(0), Addresses: given(Relayed, 5)}))
-		if len(b.List(nil)) != 1 || b.Stats() != (Stats{Peers: 1, Banned: 1}) {
+		if len(b.List(nil)) != 1 || b.Stats() != (Stats{Peers: 1, Welcome: 1, Banned: 1}) {
 			t.Errorf("%d peers, %+v", len(b.List(nil)), b.Stats())
 		}
 		if _, banned := b.Banned(id(1)); !banned {
@@ -126,7 +126,7 @@ func TestRemove(t *testing.T) {
 		}
 		must(t, b.Close())
 		b = openOn(t, store, Config{})
-		if b.Stats() != (Stats{Peers: 1, Banned: 1}) {
+		if b.Stats() != (Stats{Peers: 1, Welcome: 1, Banned: 1}) {
 			t.Errorf("after a restart: %+v", b.Stats())
 		}
 		must(t, b.Claimed(unsigned(1, 1), Meeting{})) // comes back
@@ -176,7 +176,7 @@ func TestCorruptRecordsAreSetAside(t *testing.T) {
 		must(t, store.Put(ctx, k, []byte(value)))
 	}
 	b = openOn(t, store, Config{})
-	if b.Stats() != (Stats{Peers: 2, Corrupt: 3}) {
+	if b.Stats() != (Stats{Peers: 2, Welcome: 2, Corrupt: 3}) {
 		t.Errorf("%+v", b.Stats())
 	}
 	for k, value := range bad {
@@ -186,7 +186,7 @@ func TestCorruptRecordsAreSetAside(t *testing.T) {
 	}
 	must(t, b.Claimed(unsigned(0, 0), Meeting{}))
 	must(t, b.Close())
-	if got := openOn(t, store, Config{}).Stats(); got != (Stats{Peers: 3}) {
+	if got := openOn(t, store, Config{}).Stats(); got != (Stats{Peers: 3, Welcome: 3}) {
 		t.Errorf("the next time: %+v", got)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/filelock"
 )
 
 // lockDir takes the folder for this process. Badger has a lock of its own, but
@@ -16,12 +17,12 @@ func lockDir(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("peerbook: open: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
+	taken, err := filelock.Take(f)
+	if taken {
 		return func() { f.Close() }, nil
 	}
 	f.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err == nil {
 		return nil, &LockedError{dir}
 	}
 	return nil, fmt.Errorf("peerbook: lock: %w", err)

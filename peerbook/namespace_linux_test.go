@@ -86,7 +86,7 @@ func TestDiskFillsUp(t *testing.T) {
 	must(t, b.Close())
 	b, err = Open(book, Config{})
 	must(t, err)
-	if s := b.Stats(); s != (Stats{Peers: 3, Banned: 1}) {
+	if s := b.Stats(); s != (Stats{Peers: 3, Welcome: 2, Banned: 1}) {
 		t.Errorf("after a restart: %+v", s)
 	}
 	must(t, b.Close())
@@ -126,7 +126,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	must(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT, ""))
 	b, err = Open(book, Config{})
 	must(t, err)
-	if s := b.Stats(); s != (Stats{Peers: 1}) {
+	if s := b.Stats(); s != (Stats{Peers: 1, Welcome: 1}) {
 		t.Errorf("%+v", s)
 	}
 	must(t, b.Close())

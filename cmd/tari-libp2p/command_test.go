@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -18,6 +19,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
+
+	"github.com/tari-libp2p/tari-libp2p/node"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,7 +110,11 @@ func startRun(t *testing.T, dir string, args ...string) *running {
 			n.lines <- s.Text()
 		}
 	}()
-	t.Cleanup(func() { n.stop() })
+	t.Cleanup(func() {
+		if n.stop() != exitOK {
+			released(t, dir)
+		}
+	})
 	if slices.Contains(args, "--json") {
 		var ready struct{ Addresses []string }
 		if err := json.Unmarshal([]byte(n.line("")), &ready); err != nil || len(ready.Addresses) == 0 {
@@ -118,6 +126,24 @@ func startRun(t *testing.T, dir string, args ...string) *running {
 	n.peer = n.line("::/ip4/")
 	n.line("Ctrl-C")
 	return n
+}
+
+// released waits until nobody has the data folder. A node that was cut off as it closed goes on in this process, in which it would have
+// ended with its own.
+func released(t *testing.T, dir string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		n, err := node.Open(node.Config{DataDir: dir})
+		if err == nil {
+			err = n.Close()
+		}
+		if _, locked := errors.AsType[*peerbook.LockedError](err); !locked || time.Now().After(end) {
+			if err != nil {
+				t.Log(err)
+			}
+			return
+		}
+	}
 }
 
 // line waits for a line with the text in it.
