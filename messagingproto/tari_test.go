@@ -142,7 +142,7 @@ func TestTariBothDial(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, n dialect.Network) {
 		for range 5 {
 			const each = 200
-			var wait sync.WaitGroup
+			var wait sync.WaitGroup // for what arrives, and for the senders to hear of it
 			wait.Add(2 * each)
 			var arrived atomic.Int32
 			handle := func(context.Context, peer.ID, []byte) {
@@ -154,14 +154,14 @@ func TestTariBothDial(t *testing.T) {
 			a.knows(b)
 			b.knows(a)
 			for _, d := range [][2]*node{{a, b}, {b, a}} {
-				go func() {
+				wait.Go(func() {
 					for i := range each {
 						if err := d[0].messages.Send(t.Context(), d[1].ID(), []byte{byte(i)}); err != nil {
 							t.Errorf("message %d: %v", i, err)
 							wait.Done()
 						}
 					}
-				}()
+				})
 			}
 			done := make(chan struct{})
 			go func() { wait.Wait(); close(done) }()
