@@ -27,6 +27,8 @@ import (
 //	connect   To, N, Parallel      N connections, each with a stream, a byte there and back, and its end; so many dialers at a time
 //	first     To                   how long the first of these takes until the byte is back
 //	idle      To, N                N more connections, each of an identity of its own and with an open stream, that stay
+//	get       N, Size              N peers by their node ids, from a peer book of Size peers, which is filled before
+//	closest   N, Size              N times the 20 closest to one of them
 //	quit
 type command struct {
 	Cmd      string `json:"cmd"`
@@ -100,6 +102,7 @@ type worker struct {
 	dialers  []dialer
 	links    map[string]link // of the first dialer
 	idle     []func()
+	book     *book // nil: not asked yet
 }
 
 func (w *worker) close() {
@@ -111,6 +114,9 @@ func (w *worker) close() {
 	}
 	for _, d := range w.dialers {
 		d.close()
+	}
+	if w.book != nil {
+		_ = w.book.Close()
 	}
 }
 
@@ -138,6 +144,10 @@ func (w *worker) do(c command) (answer, error) {
 		return w.first(c)
 	case "idle":
 		return w.stay(c)
+	case "get":
+		return w.ask(c, getNode)
+	case "closest":
+		return w.ask(c, closest)
 	}
 	return answer{}, fmt.Errorf("unknown command %q", c.Cmd)
 }

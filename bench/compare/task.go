@@ -27,18 +27,21 @@ func (p *pair) stop() {
 	}
 }
 
-// startPairs starts each stack with itself, and ours with Rust both ways.
+// pairNames are each stack with itself, and ours with Rust both ways: who dials, and who listens.
+var pairNames = [][2]string{
+	{"tcp", "tcp"},
+	{"tcp+aead", "tcp+aead"},
+	{"ours", "ours"},
+	{"stock", "stock"},
+	{"stock host", "stock host"},
+	{rustName, rustName},
+	{"ours", rustName},
+	{rustName, "ours"},
+}
+
+// startPairs starts those that are asked for.
 func startPairs(o options) (pairs []*pair, err error) {
-	for _, names := range [][2]string{
-		{"tcp", "tcp"},
-		{"tcp+aead", "tcp+aead"},
-		{"ours", "ours"},
-		{"stock", "stock"},
-		{"stock host", "stock host"},
-		{rustName, rustName},
-		{"ours", rustName},
-		{rustName, "ours"},
-	} {
+	for _, names := range pairNames {
 		if (names[0] == rustName || names[1] == rustName) && o.rust == "" {
 			continue
 		}
@@ -186,6 +189,10 @@ var tasks = []task{
 		text:  func(f figure) string { return fmt.Sprintf("%.2f round trips", f.Value) },
 		goals: []goal{{what: value, atMost: 2.2, text: "≤ 2.2"}},
 	},
+	bookTask("book get, 100,000 peers", "get", 100_000, []string{"ours", rustName},
+		[]goal{{against: rustName, what: rate, clock: true, atLeast: 30, text: "rate ≥ 30×"}}),
+	bookTask("book closest 20, 1,000,000 peers", "closest", 1_000_000, []string{"ours"},
+		[]goal{{what: micros, clock: true, atMost: 25, text: "≤ 25 µs"}}),
 }
 
 // withoutRPC are the stacks that it does not run on, and the one that would say no more than its neighbour.

@@ -5,6 +5,7 @@
 //!   serve    listens, counts messages, serves "bench/sink", "bench/echo" and, by RPC, "bench/rpc"
 //!   client   dials whom each command names
 
+mod book;
 mod rpc;
 
 use std::{
@@ -179,6 +180,7 @@ async fn run() -> Result<(), AnyError> {
     emit(json!({"ok": true, "at": format!("{}::{}", bench.key.to_hex(), address)}));
     // Those beside the first, for dials at the same time.
     let mut more: Vec<Bench> = Vec::new();
+    let mut book = None;
 
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -192,6 +194,7 @@ async fn run() -> Result<(), AnyError> {
             "first" => first(&bench, &command).await,
             "calls" => rpc::calls(&bench, &command).await,
             "items" => rpc::items(&bench, &command).await,
+            "get" => book::get(&mut book, &command).await,
             "connect" => {
                 let parallel = number(&command, "parallel").max(1) as usize;
                 while more.len() + 1 < parallel {
