@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -120,9 +121,21 @@ func (f *frames) release() {
 // bigBuffers keeps buffers of streams that were busy.
 var bigBuffers = sync.Pool{New: func() any { return new([bigBuffer]byte) }}
 
+// largeSizes are those through which a buffer grows, and that of the largest message. largeBuffers keeps such buffers until the next
+// collections, so that large messages one after the other make no garbage.
+var (
+	largeSizes   = [...]int{4 * bigBuffer, 16 * bigBuffer, 64 * bigBuffer, frameHeader + MaxMessage}
+	largeBuffers [len(largeSizes)]sync.Pool
+)
+
 func newBuffer(size int) []byte {
 	if size == bigBuffer {
 		return bigBuffers.Get().(*[bigBuffer]byte)[:]
+	}
+	if i := slices.Index(largeSizes[:], size); i >= 0 {
+		if b, ok := largeBuffers[i].Get().(*[]byte); ok {
+			return *b
+		}
 	}
 	return make([]byte, size)
 }
@@ -130,6 +143,8 @@ func newBuffer(size int) []byte {
 func freeBuffer(b []byte) {
 	if len(b) == bigBuffer {
 		bigBuffers.Put((*[bigBuffer]byte)(b))
+	} else if i := slices.Index(largeSizes[:], len(b)); i >= 0 {
+		largeBuffers[i].Put(&b)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -59,7 +60,7 @@ type options struct {
 type report struct {
 	Time    time.Time         `json:"time"`
 	Machine string            `json:"machine"`
-	Load    float64           `json:"load"` // the highest average of a minute that was seen before a measurement
+	Load    float64           `json:"load"` // the average of the minute before the run, which itself makes load
 	Rounds  int               `json:"rounds"`
 	Tasks   []*measured       `json:"tasks"`
 	Failed  map[string]string `json:"failed,omitempty"` // task and pair, and why there is no figure
@@ -82,7 +83,7 @@ type figure struct {
 }
 
 func run(o options) (*report, error) {
-	r := &report{Time: time.Now().UTC().Truncate(time.Second), Machine: machine(), Rounds: o.rounds, Failed: map[string]string{}}
+	r := &report{Time: time.Now().UTC().Truncate(time.Second), Machine: machine(), Load: load(), Rounds: o.rounds, Failed: map[string]string{}}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return nil, err
@@ -108,7 +109,6 @@ func run(o options) (*report, error) {
 				if !t.takes(p.name) || r.Failed[t.name+", "+p.name] != "" {
 					continue
 				}
-				r.Load = max(r.Load, load())
 				f, err := t.run(p, o)
 				if err != nil {
 					r.Failed[t.name+", "+p.name] = err.Error()
@@ -143,6 +143,9 @@ func machine() string {
 }
 
 func (r *report) append(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,36 +64,50 @@ func median[T any](all []T, of func(T) float64) float64 {
 // verdicts are the goals and whether they are met.
 func (m *measured) verdicts(load float64) (out []string) {
 	for _, g := range m.task.goals {
-		got, ok := m.ratio(g)
-		name := g.against
-		if name == "" {
-			name = "ours"
+		if got, ok := m.ratio("ours", g.against, g.what); ok {
+			out = append(out, cmp.Or(g.against, "ours")+" "+g.verdict(got, load))
 		}
-		switch {
-		case !ok:
-			continue
-		case g.clock && load > loadLimit:
-			out = append(out, fmt.Sprintf("%s %s: %.2f, not judged under load", name, g.text, got))
-		case g.atMost > 0 && got <= g.atMost, g.atLeast > 0 && got >= g.atLeast:
-			out = append(out, fmt.Sprintf("%s %s: %.2f", name, g.text, got))
-		default:
-			out = append(out, fmt.Sprintf("%s %s: **%.2f, not met**", name, g.text, got))
+	}
+	for _, pair := range []string{"ours→" + rustName, rustName + "→ours"} {
+		if got, ok := m.mixed(pair); ok {
+			out = append(out, pair+" "+goal{clock: true, atLeast: 0.95, text: "≥ 0.95×"}.verdict(got, load))
 		}
 	}
 	return out
 }
 
-// ratio is the median of ours to the other of the same round, or of ours if there is no other.
-func (m *measured) ratio(g goal) (float64, bool) {
-	ours, other := m.Pairs["ours"], m.Pairs[g.against]
-	if g.against == "" {
-		return median(ours, g.what), len(ours) > 0
+// verdict says what was reached of a goal.
+func (g goal) verdict(got, load float64) string {
+	switch {
+	case g.clock && load > loadLimit:
+		return fmt.Sprintf("%s: %.2f, not judged under load", g.text, got)
+	case g.atMost > 0 && got <= g.atMost, g.atLeast > 0 && got >= g.atLeast:
+		return fmt.Sprintf("%s: %.2f", g.text, got)
+	}
+	return fmt.Sprintf("%s: **%.2f, not met**", g.text, got)
+}
+
+// mixed is how well a connection of both does beside one of Rust alone: the ratio of rates, or of times the other way round.
+func (m *measured) mixed(pair string) (float64, bool) {
+	for _, time := range []func(figure) float64{p50, value} {
+		if got, ok := m.ratio(pair, rustName, time); ok && got > 0 {
+			return 1 / got, true
+		}
+	}
+	return m.ratio(pair, rustName, rate)
+}
+
+// ratio is the median of one pair's figure to the other's of the same round, or of the one alone if the other has no name.
+func (m *measured) ratio(one, against string, what func(figure) float64) (float64, bool) {
+	ours, other := m.Pairs[one], m.Pairs[against]
+	if against == "" {
+		return median(ours, what), len(ours) > 0
 	}
 	n := min(len(ours), len(other))
 	var ratios []float64
 	for i := range n {
-		if v := g.what(other[i]); v > 0 {
-			ratios = append(ratios, g.what(ours[i])/v)
+		if v := what(other[i]); v > 0 {
+			ratios = append(ratios, what(ours[i])/v)
 		}
 	}
 	return median(ratios, func(f float64) float64 { return f }), len(ratios) > 0
