@@ -90,9 +90,6 @@ func (e *Events) Collect(out chan<- prometheus.Metric) {
 
 // Observe counts an event. It returns at once, and may be called from any goroutine.
 func (e *Events) Observe(event node.Event) {
-	if count, err := e.events.GetMetricWithLabelValues(string(event.Kind)); err == nil {
-		count.Inc()
-	}
 	switch event.Kind {
 	case node.EventConnected:
 		e.success.WithLabelValues(event.Direction).Inc()
@@ -106,6 +103,10 @@ func (e *Events) Observe(event node.Event) {
 		e.bans.Inc()
 	case node.EventStateChanged:
 		e.changed(event)
+	}
+	// Last: when the event is counted, so is all that it brings.
+	if count, err := e.events.GetMetricWithLabelValues(string(event.Kind)); err == nil {
+		count.Inc()
 	}
 }
 
