@@ -1,5 +1,3 @@
 // Package dhtproto has the messages of the service t/dht/1, made by protoc from
-// peers.proto.
+// peers.proto. scripts/proto.sh makes them anew.
 package dhtproto
-
-//go:generate ../../scripts/protoc.sh internal/dhtproto/peers.proto
