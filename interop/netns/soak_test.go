@@ -3,13 +3,16 @@
 package netns
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +38,7 @@ func TestSoak(t *testing.T) {
 	if os.Getenv("TARI_LIBP2P_LONG") != "1" {
 		t.Skip("half an hour; TARI_LIBP2P_LONG=1 runs it")
 	}
+	runtime.MemProfileRate = 32 << 10 // finer than usual, for what grows
 	length := 30 * time.Minute
 	if text := os.Getenv("TARI_LIBP2P_SOAK"); text != "" {
 		var err error
@@ -58,7 +62,8 @@ func TestSoak(t *testing.T) {
 			// Now all are connected, nobody says anything, and nothing of the script runs.
 			time.Sleep(settle)
 			samples = append(samples, takeSample(began))
-			t.Logf("%v; %v; Rust peers hold %d MiB", samples[len(samples)-1], s, s.rustMiB())
+			now, before := samples[len(samples)-1], samples[max(0, len(samples)-2)]
+			t.Logf("%v; %v; Rust peers hold %d MiB\n%s", now, s, s.rustMiB(), growth(before.sites, now.sites))
 		}
 		for _, p := range s.peers {
 			p.ending.Store(true) // the node ends now
@@ -210,19 +215,24 @@ func (s *soak) report(t *testing.T, length time.Duration, samples []sample) {
 	later := samples[len(samples)/2:]
 	heap := slope(later, func(s sample) float64 { return s.heapMiB })
 	goroutines := slope(later, func(s sample) float64 { return float64(s.goroutines) })
-	fds := slope(later, func(s sample) float64 { return float64(s.fds) })
+	fds := slope(later, func(s sample) float64 { return float64(s.fds - s.tables) })
 	last := later[len(later)-1]
 	t.Logf("row: %d peers, %d of them Rust, come, talk, go, restart and are killed; links of 20 to 400 ms, 1 to 5 %% loss, 1 %% reordered | heap ≤ 1 MiB/h, goroutines and descriptors 0/h over the second half; no disconnect that the script did not make | "+
-		"%v: heap %v MiB/h (%.1f MiB in the end), goroutines %v/h (%d), descriptors %v/h (%d); %v",
-		len(s.peers), len(s.rusts()), length, heap, last.heapMiB, goroutines, last.goroutines, fds, last.fds, s)
+		"%v: heap %v MiB/h (%.1f MiB in the end), goroutines %v/h (%d), descriptors but those of the book's tables %v/h (%d), tables %d to %d; %v",
+		len(s.peers), len(s.rusts()), length, heap, last.heapMiB, goroutines, last.goroutines, fds, last.fds-last.tables, fewest(later), most(later), s)
 	if len(later) < 10 {
 		return // a trial is too short for slopes
 	}
-	// A file of the peer book may come or go once; a leak at each of so many connections would be hundreds.
-	if first := later[0]; heap.surely(1) || last.goroutines > first.goroutines+5 || last.fds > first.fds+5 {
-		t.Errorf("it grows: %v", later)
+	// A leak at each of so many connections would be hundreds.
+	if first := later[0]; heap.surely(1) || last.goroutines > first.goroutines+5 || last.fds-last.tables > first.fds-first.tables || last.tables > tablesMost {
+		t.Errorf("it grows: %v\n%s", later, growth(later[0].sites, last.sites))
 	}
 }
+
+func fewest(samples []sample) int { return slices.MinFunc(samples, byTables).tables }
+func most(samples []sample) int   { return slices.MaxFunc(samples, byTables).tables }
+
+func byTables(a, b sample) int { return cmp.Compare(a.tables, b.tables) }
 
 func (s *soak) rusts() (found []*rustPeer) {
 	for _, p := range s.peers {
@@ -250,10 +260,15 @@ type sample struct {
 	at              time.Duration
 	heapMiB         float64
 	goroutines, fds int
+	tables          int // descriptors of the peer book's tables
+	sites           map[string]int64
 }
 
+// tablesMost is how many tables a small book may have open: badger merges them when there are ten of the lowest level.
+const tablesMost = 12
+
 func (s sample) String() string {
-	return fmt.Sprintf("%v: heap %.2f MiB, %d goroutines, %d descriptors", s.at.Round(time.Second), s.heapMiB, s.goroutines, s.fds)
+	return fmt.Sprintf("%v: heap %.2f MiB, %d goroutines, %d descriptors, %d of them tables of the book", s.at.Round(time.Second), s.heapMiB, s.goroutines, s.fds, s.tables)
 }
 
 func takeSample(began time.Time) sample {
@@ -262,8 +277,50 @@ func takeSample(began time.Time) sample {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	fds, _ := os.ReadDir("/proc/self/fd")
-	return sample{time.Since(began), float64(m.HeapAlloc) / (1 << 20), runtime.NumGoroutine(), len(fds)}
+	fds, tables := descriptors()
+	return sample{time.Since(began), float64(m.HeapAlloc) / (1 << 20), runtime.NumGoroutine(), fds, tables, sites()}
+}
+
+// descriptors counts those of this process, and those of tables of a peer book.
+func descriptors() (all, tables int) {
+	const dir = "/proc/self/fd/"
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if to, err := os.Readlink(dir + e.Name()); err == nil && strings.HasSuffix(to, ".sst") {
+			tables++
+		}
+	}
+	return len(entries), tables
+}
+
+// sites are the bytes in use by the two innermost functions that asked for them.
+func sites() map[string]int64 {
+	records := make([]runtime.MemProfileRecord, 8192)
+	n, _ := runtime.MemProfile(records, false)
+	bytes := make(map[string]int64)
+	for _, r := range records[:n] {
+		frames := runtime.CallersFrames(r.Stack())
+		inner, more := frames.Next()
+		name := inner.Function
+		if more {
+			outer, _ := frames.Next()
+			name += " < " + outer.Function
+		}
+		bytes[name] += r.InUseBytes()
+	}
+	return bytes
+}
+
+// growth tells which sites hold more than before, the largest first.
+func growth(before, after map[string]int64) string {
+	names := slices.SortedFunc(maps.Keys(after), func(a, b string) int {
+		return cmp.Compare(after[b]-before[b], after[a]-before[a])
+	})
+	var b strings.Builder
+	for _, name := range names[:min(10, len(names))] {
+		fmt.Fprintf(&b, "%+8d KiB %s\n", (after[name]-before[name])>>10, name)
+	}
+	return b.String()
 }
 
 // trend is by how much something grows in an hour, and the standard error of that.
