@@ -137,7 +137,7 @@ func (c *Client) Dial(ctx context.Context, peer string) (Dialed, error) {
 // node. An open folder has no events: the error says that no node runs.
 func (c *Client) Watch(ctx context.Context, f func(Event)) error {
 	if c.node != nil {
-		return fail(FailUnreachable, fmt.Errorf(`node: no node runs in %s; "tari-libp2p run" starts one`, c.node.config.DataDir))
+		return fail(FailUnreachable, c.node.notRunning())
 	}
 	events, err := request(ctx, c, http.MethodGet, "/v1/events", nil, nil)
 	if err != nil {

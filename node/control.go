@@ -81,6 +81,8 @@ func socketPath(dir string) (string, error) {
 //
 //	GET  /v1/status              → Status
 //	GET  /v1/identity            → IdentityInfo
+//	GET  /v1/log                 → LogLevels
+//	PUT  /v1/log?levels=TEXT     → LogLevels      as it is then
 //	GET  /v1/peers               → PeerList
 //	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
 //	POST /v1/seeds        body   → {"added":N}    of a JSON array of such P, at most 8 MiB
@@ -105,6 +107,8 @@ func controlHandler(n *Node) http.Handler {
 	mux := http.NewServeMux()
 	handle(mux, "GET /v1/status", func(*http.Request) (any, error) { return n.Status() })
 	handle(mux, "GET /v1/identity", func(*http.Request) (any, error) { return n.IdentityInfo(), nil })
+	handle(mux, "GET /v1/log", func(*http.Request) (any, error) { return n.logLevels("") })
+	handle(mux, "PUT /v1/log", func(r *http.Request) (any, error) { return n.logLevels(r.URL.Query().Get("levels")) })
 	handle(mux, "GET /v1/peers", func(r *http.Request) (any, error) { return n.ListPeers(r.Context()) })
 	handle(mux, "POST /v1/peers", func(r *http.Request) (any, error) {
 		return n.AddPeer(r.Context(), r.URL.Query().Get("peer"))

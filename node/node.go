@@ -59,10 +59,11 @@ type Node struct {
 
 	config   Config
 	started  time.Time
-	up       atomic.Pointer[tari.Host] // Host, for the book, which asks while Start runs
-	tor      *torService               // nil without an onion service
-	reach    *reacher                  // nil in an open folder
-	control  *boundedhttp.Server       // nil until ServeControl
+	up       atomic.Pointer[tari.Host]                   // Host, for the book, which asks while Start runs
+	tor      *torService                                 // nil without an onion service
+	reach    *reacher                                    // nil in an open folder
+	control  *boundedhttp.Server                         // nil until ServeControl
+	log      func(levels string) (now string, err error) // HandleLog's; may be nil
 	watchers watchers
 	links    *links
 	running  context.Context    // of tasks

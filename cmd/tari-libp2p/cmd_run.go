@@ -28,11 +28,13 @@ func (a *app) runCommand() *cobra.Command {
 			"connections and messages as they come.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			log := a.options.logs
+			log.format.follow(a.json)
 			p, err := a.plan(cmd, &start)
 			if err != nil {
 				return err
 			}
-			p.cfg.OnEvent = func(e node.Event) { a.event(p.log, e) }
+			p.cfg.OnEvent = func(e node.Event) { a.event(log.of(logNode), e) }
 			figures.prepare(&p.cfg)
 			err = plain.prepare(&p.cfg) // deletion test: plainlibp2p
 			if err != nil {
@@ -47,6 +49,7 @@ func (a *app) runCommand() *cobra.Command {
 				err = n.Start(cmd.Context())
 			}
 			if err == nil {
+				n.HandleLog(log.levels.change)
 				err = n.ServeControl()
 			}
 			if err == nil {
@@ -56,7 +59,7 @@ func (a *app) runCommand() *cobra.Command {
 				err = plain.tell(a, n) // deletion test: plainlibp2p
 			}
 			if err == nil {
-				err = figures.begin(a, n, p.log)
+				err = figures.begin(a, n, log.of(logMetrics))
 			}
 			if err != nil {
 				figures.end()
@@ -64,12 +67,12 @@ func (a *app) runCommand() *cobra.Command {
 				n.Close()
 				return err
 			}
-			boss := supervisorOf(os.Getenv, p.log)
+			boss := supervisorOf(os.Getenv, log.of(logService))
 			boss.say("READY=1")
 			var watched sync.WaitGroup
 			watched.Go(func() { boss.watch(cmd.Context(), n.Status) })
 			if len(p.look.Names) > 0 {
-				a.findSeedsFor(cmd.Context(), n, p.look, p.log)
+				a.findSeedsFor(cmd.Context(), n, p.look, log.of(logSeeds))
 			}
 			<-cmd.Context().Done()
 			boss.say("STOPPING=1")
@@ -91,7 +94,6 @@ type plan struct {
 	cfg   node.Config
 	seeds []tari.Address // given
 	look  seeds.Config   // where to look for more; without Names nowhere
-	log   *slog.Logger
 }
 
 // plan reads the options of run. Errors are usage errors.
@@ -99,13 +101,11 @@ func (a *app) plan(cmd *cobra.Command, start *runSeeds) (p plan, err error) {
 	if p.cfg, err = a.options.nodeConfig(cmd); err != nil {
 		return p, err
 	}
-	if p.log, err = a.logger(); err != nil {
+	log := a.options.logs.of(logSeeds)
+	if p.seeds, err = a.given(start, log); err != nil {
 		return p, err
 	}
-	if p.seeds, err = a.given(start, p.log); err != nil {
-		return p, err
-	}
-	p.look, err = start.lookup(&p.cfg, p.log)
+	p.look, err = start.lookup(&p.cfg, log)
 	return p, err
 }
 
@@ -123,21 +123,6 @@ func closeInTime(n *node.Node) error {
 	case <-time.After(closeLimit):
 		return errors.New("a peer did not take everything in time; it was cut off")
 	}
-}
-
-// logger logs to standard error, as JSON if the output is.
-func (a *app) logger() (*slog.Logger, error) {
-	if a.options.log == "off" {
-		return slog.New(slog.DiscardHandler), nil
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.options.log)); err != nil {
-		return nil, usagef("--log %s: one of debug, info, warn, error, off", quote(a.options.log))
-	}
-	if a.json {
-		return slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level})), nil
-	}
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level})), nil
 }
 
 // event prints what a user of run wants to see as it comes, and logs the rest.

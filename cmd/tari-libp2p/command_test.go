@@ -479,7 +479,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := string(raw)
-	root := (&app{out: &printer{w: io.Discard}, err: &printer{w: io.Discard}}).rootCommand()
+	root := newApp(nil, io.Discard, io.Discard).rootCommand()
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
 		if c.Runnable() && c.HasParent() && !c.HasSubCommands() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func verdicts(t *testing.T, r result) map[string]string {
 
 // TestDoctorTakesTheOptionsOfRun: whoever has trouble with a command line can give it to the doctor as it is.
 func TestDoctorTakesTheOptionsOfRun(t *testing.T) {
-	root := (&app{}).rootCommand()
+	root := newApp(nil, io.Discard, io.Discard).rootCommand()
 	commands := map[string]*cobra.Command{}
 	for _, c := range root.Commands() {
 		commands[c.Name()] = c

@@ -12,18 +12,31 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"github.com/libp2p/go-libp2p/gologshim"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	gologshim.SetDefaultHandler(a.options.logs.handler(logLibp2p))
+	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return newApp(stdin, stdout, stderr).run(ctx, args)
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 	a := &app{stdin: stdin, out: &printer{w: stdout}, err: &printer{w: stderr}}
+	a.options.logs = newLogs(a.err)
+	return a
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	a.json = slices.Contains(args, "--json") // also for an error before the flags are read
 	root.SetArgs(args)

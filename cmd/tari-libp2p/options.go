@@ -28,7 +28,7 @@ type options struct {
 	refuse    []string
 	dataDir   string
 	allowTest bool
-	log       string
+	logs      *logs
 	tor       node.Tor
 	limits    tari.Limits
 	password  string // file of the control port's password
@@ -90,7 +90,8 @@ func (o *options) nodeFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
 	f.StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
 	f.StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
-	f.StringVar(&o.log, "log", "warn", "`level` of the log on standard error: debug, info, warn, error, off")
+	f.Var(&o.logs.levels, "log", "`LEVEL[,PART=LEVEL…]` of the log on standard error: debug, info, warn, error, off; parts: "+joined(logParts))
+	f.Var(&o.logs.format, "log-format", "`format` of the log: text or json (default: json with --json)")
 }
 
 // limitFlags are the options of what strangers can make us do.

@@ -58,7 +58,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON: one object, or one a line for what goes on")
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
-		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.torCommand(), a.tipCommand(), a.forkCheckCommand(), a.headersCommand(), a.blocksCommand(), a.rpcCommand(), a.conformanceCommand(), a.crawlCommand(), a.versionCommand(),
+		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.logCommand(), a.torCommand(), a.tipCommand(), a.forkCheckCommand(), a.headersCommand(), a.blocksCommand(), a.rpcCommand(), a.conformanceCommand(), a.crawlCommand(), a.versionCommand(),
 	)
 	return root
 }
