@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Builds the image tari-libp2p:latest with the first of docker, podman and buildah that can. Exit code 3: none can.
+# Builds the image tari-libp2p:latest with the first of docker, podman and buildah that can, or with the command given. Exit code 3: none can.
+#
+#   scripts/image.sh [buildah OPTION...]
 #
 #   GOARCH  of the program (default: this machine's)
 set -euo pipefail
@@ -18,7 +20,11 @@ builder() {
 	fi
 }
 
-build=$(builder)
+if [ $# = 0 ]; then
+	build=$(builder)
+else
+	build="$* build --format docker"
+fi
 certificates=/etc/ssl/certs/ca-certificates.crt
 [ -s "$certificates" ] || die 3 "no certificates for the image in $certificates (Debian: apt-get install ca-certificates)"
 context=$(mktemp -d)

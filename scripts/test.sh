@@ -15,7 +15,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test bench modules deletion demo unit release api alerts fuzz interop)
+stages=(prepare format lint race test bench modules deletion demo unit image release api alerts fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
@@ -90,6 +90,16 @@ unit() {
 		return
 	fi
 	scripts/unit.sh
+}
+
+image_is="the container image builds, and its health check sees the node in it"
+image() {
+	if [ "${CI:-}" != true ] && ! command -v buildah >/dev/null; then
+		say "not built: buildah is missing (Debian: apt-get install buildah)"
+		return
+	fi
+	apt_install buildah:buildah || return
+	scripts/image-check.sh
 }
 
 alerts_is="promtool judges the alert rules and the dashboard's queries, and runs the rules' unit tests"
