@@ -14,6 +14,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/messagingproto"
@@ -304,7 +305,53 @@ func TestRules(t *testing.T) {
 		{"check", "rules", "../packaging/prometheus/alerts.yml"},
 		{"test", "rules", "../packaging/prometheus/alerts_test.yml"},
 		{"check", "rules", board},
+		{"check", "config", "../packaging/prometheus/prometheus.yml"},
 	} {
 		runTool(t, promtool, args...)
+	}
+}
+
+// TestCompose: what compose.yaml mounts is there, and the three services find each other by the names that they have there.
+func TestCompose(t *testing.T) {
+	const dir = "../packaging/"
+	read := func(name string) (v map[string]any) {
+		t.Helper()
+		raw, err := os.ReadFile(dir + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(raw, &v); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return v
+	}
+	services := read("compose.yaml")["services"].(map[string]any)
+	mounts := 0
+	for name, s := range services {
+		for _, volume := range s.(map[string]any)["volumes"].([]any) {
+			from, _, _ := strings.Cut(volume.(string), ":")
+			if !strings.HasPrefix(from, "./") {
+				continue
+			}
+			mounts++
+			if _, err := os.Stat(dir + from); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if mounts != 3 {
+		t.Errorf("%d files and folders are mounted", mounts)
+	}
+	command := fmt.Sprint(services["node"].(map[string]any)["command"])
+	scraped := fmt.Sprint(read("prometheus/prometheus.yml")["scrape_configs"])
+	source := fmt.Sprint(read("grafana/provisioning/datasources/prometheus.yaml")["datasources"])
+	if !strings.Contains(command, "0.0.0.0:9107") || !strings.Contains(scraped, "[node:9107]") || !strings.Contains(scraped, "job_name:tari-libp2p") {
+		t.Errorf("Prometheus scrapes %s, the node is started with %s", scraped, command)
+	}
+	if _, ok := services["prometheus"]; !ok || !strings.Contains(source, "http://prometheus:9090") {
+		t.Errorf("Grafana asks %s", source)
+	}
+	if read("grafana/provisioning/dashboards/tari-libp2p.yaml")["providers"] == nil {
+		t.Error("no dashboards")
 	}
 }
