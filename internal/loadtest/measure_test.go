@@ -82,3 +82,13 @@ func quantile(all []time.Duration, q float64) time.Duration {
 func inMiB(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/mib) }
 
 func inKiB(bytes int64) string { return fmt.Sprintf("%.1f KiB", float64(bytes)/kib) }
+
+// descriptors is how many this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}

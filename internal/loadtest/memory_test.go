@@ -188,14 +188,20 @@ func TestUnauthenticatedMemoryLong(t *testing.T) {
 	}
 	const many = 1000
 	h := start(t, tari.Config{Listen: loopback, Limits: counted(tari.Limits{Inbound: many, Handshakes: many, HandshakesPerSource: many})})
-	before := settled(t)
+	before, others := settled(t), descriptors(t)
 	strangers := spawn(t, h, job{Role: "stall", Kind: "stuffed", Net: 1, Sources: 250, Count: many})
 	strangers.expect("stalled")
-	var most int64
+	var most int64 // of each, while most of them are there
 	for range 20 { // until their time is over
 		time.Sleep(time.Second / 2)
-		most = max(most, settled(t)-before)
+		held := int64(descriptors(t) - others)
+		if kept := settled(t) - before; held >= many/2 {
+			most = max(most, kept/held)
+		}
 	}
 	strangers.expect("closed")
-	row("a peer that proved a key and sends the longest frame but its last byte: memory", "≤ 64 KiB", inKiB(most/many))
+	if most < 48<<10 {
+		t.Errorf("%d bytes of each: less than the frame that it sent, so that few got that far; is the machine busy?", most)
+	}
+	row("a peer that proved a key and sends the longest frame but its last byte: memory", "≤ 64 KiB", inKiB(most))
 }
