@@ -30,8 +30,8 @@ build: ## build bin/tari-libp2p
 	go build -o bin/ ./cmd/tari-libp2p
 
 .PHONY: release
-release: ## build dist/: archives for all systems, lists of their parts, checksums; the same bytes each time
-	go run ./internal/release -out dist
+release: ## build dist/: archives for all systems, lists of their parts, checksums; the same bytes each time; SIGN=KEYFILE for a signature
+	go run ./internal/release -out dist $(if $(SIGN),-sign $(SIGN))
 
 .PHONY: image
 image: ## build the container image with docker, podman or buildah

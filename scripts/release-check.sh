@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the Linux archive of the last commit twice: as the caller would, and in another folder with an empty build cache, another umask
-# and time zone. Both must be the same, be what SHA256SUMS says, tell their commit, and have a valid SBOM.
+# and time zone. Both must be the same, be what SHA256SUMS says, tell their commit, and have a valid SBOM. The first is signed, by a key of its own.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -11,7 +11,12 @@ trap 'rm -rf "$tmp"' EXIT
 git -c advice.detachedHead=false clone -q "$root" "$tmp/once"
 git -c advice.detachedHead=false clone -q "$root" "$tmp/a folder/again"
 
-(cd "$tmp/once" && go run ./internal/release -out "$tmp/first" -target $target)
+ssh-keygen -q -t ed25519 -N '' -f "$tmp/key"
+(cd "$tmp/once" && go run ./internal/release -out "$tmp/first" -target $target -sign "$tmp/key")
+echo "somebody $(cat "$tmp/key.pub")" >"$tmp/signers"
+ssh-keygen -Y verify -f "$tmp/signers" -I somebody -n tari-libp2p-release -s "$tmp/first/SHA256SUMS.sig" <"$tmp/first/SHA256SUMS"
+rm "$tmp/first/SHA256SUMS.sig"
+grep -q "\"gitCommit\": \"$(git rev-parse HEAD)\"" "$tmp"/first/*.intoto.json || die 1 "the provenance does not tell the commit"
 (cd "$tmp/a folder/again" && umask 077 && TZ=Asia/Tokyo GOCACHE=$tmp/cache go run ./internal/release -out "$tmp/second" -target $target)
 for f in "$tmp"/first/*; do
 	cmp "$f" "$tmp/second/$(basename "$f")" || die 1 "two builds of one commit differ"

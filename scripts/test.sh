@@ -115,6 +115,7 @@ alerts() {
 
 release_is="an archive built twice has the same bytes, and a valid list of its parts"
 release() {
+	apt_install ssh-keygen:openssh-client || return
 	python3 -c 'import ensurepip' 2>/dev/null || apt_install python3:python3 python3-venv:python3-venv || return
 	scripts/release-check.sh
 }

@@ -1,7 +1,8 @@
 // Command release builds the archives of a release, the same bytes each time: for each system the command with its documents, a list
-// of what is in it (a CycloneDX SBOM), and the checksums of all.
+// of what is in it (a CycloneDX SBOM), what all were built of (a SLSA provenance), and the checksums of all.
 //
 //	go run ./internal/release -out dist                       all systems
+//	go run ./internal/release -out dist -sign KEYFILE         and SHA256SUMS.sig, by an SSH key
 //	go run ./internal/release -out dist -target linux/amd64   one
 //
 // It is run in the root of a git checkout. The time in the archives is SOURCE_DATE_EPOCH, or else that of the commit. Same bytes need
@@ -30,8 +31,13 @@ func targets() []string {
 func main() {
 	out := flag.String("out", "dist", "`folder` for what is built; what is in it already stays")
 	target := flag.String("target", "", "only `GOOS/GOARCH`")
+	key := flag.String("sign", "", "sign the checksums with the SSH key in `file`")
 	flag.Parse()
-	if err := release(*out, *target); err != nil {
+	err := release(*out, *target)
+	if err == nil && *key != "" {
+		err = sign(*out, *key)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -54,21 +60,33 @@ func release(dir, only string) error {
 		return err
 	}
 	var made []string
+	var last *parts
 	for _, target := range chosen {
-		files, err := releaseOne(dir, target, when)
-		if err != nil {
+		var files []string
+		if files, last, err = releaseOne(dir, target, when); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
 		made = append(made, files...)
 	}
-	return writeChecksums(dir, made)
+	origin, err := provenance(dir, made, last.commit)
+	if err != nil {
+		return err
+	}
+	name := last.release() + ".intoto.json"
+	if err := os.WriteFile(filepath.Join(dir, name), origin, 0o644); err != nil {
+		return err
+	}
+	return writeChecksums(dir, append(made, name))
 }
 
-// releaseOne builds the archive and the SBOM of one target into dir, and gives their names.
-func releaseOne(dir, target string, when time.Time) (names []string, err error) {
+// release is the beginning of the names of all files of a release.
+func (p *parts) release() string { return "tari-libp2p_" + strings.TrimPrefix(p.version, "v") }
+
+// releaseOne builds the archive and the SBOM of one target into dir, and gives their names and what the program was built of.
+func releaseOne(dir, target string, when time.Time) (names []string, built *parts, err error) {
 	tmp, err := os.MkdirTemp("", "release-")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	binary := filepath.Join(tmp, "tari-libp2p")
@@ -76,16 +94,16 @@ func releaseOne(dir, target string, when time.Time) (names []string, err error) 
 		binary += ".exe"
 	}
 	if err := build(binary, target); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	parts, err := readParts(binary)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	base := fmt.Sprintf("tari-libp2p_%s_%s", strings.TrimPrefix(parts.version, "v"), strings.ReplaceAll(target, "/", "_"))
+	base := parts.release() + "_" + strings.ReplaceAll(target, "/", "_")
 	files, err := contents(binary, target, parts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	archive := base + ".tar.gz"
 	pack := tarGz
@@ -94,15 +112,15 @@ func releaseOne(dir, target string, when time.Time) (names []string, err error) 
 	}
 	packed, err := pack(base, files, when)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bom, err := sbom(parts, when)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	list := base + ".cdx.json"
 	fmt.Println(filepath.Join(dir, archive))
-	return []string{archive, list}, errors.Join(
+	return []string{archive, list}, parts, errors.Join(
 		os.WriteFile(filepath.Join(dir, archive), packed, 0o644), os.WriteFile(filepath.Join(dir, list), bom, 0o644))
 }
 
@@ -160,6 +178,8 @@ func sourceDate(epoch string) (time.Time, error) {
 	return time.Unix(seconds, 0).UTC(), nil
 }
 
+const sumsName = "SHA256SUMS"
+
 // writeChecksums writes SHA256SUMS of the files names of dir, as sha256sum -c reads it.
 func writeChecksums(dir string, names []string) error {
 	slices.Sort(names)
@@ -171,5 +191,5 @@ func writeChecksums(dir string, names []string) error {
 		}
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), name)
 	}
-	return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums.String()), 0o644)
+	return os.WriteFile(filepath.Join(dir, sumsName), []byte(sums.String()), 0o644)
 }

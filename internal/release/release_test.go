@@ -168,3 +168,31 @@ func TestUnknownTarget(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestProvenance(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b", "a"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := provenance(dir, []string{"b", "a"}, "c0ffee")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s statement
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	// SHA-256 of "a", as sha256sum has it.
+	const sumA = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+	if len(s.Subject) != 2 || s.Subject[0].Name != "a" || s.Subject[0].Digest["sha256"] != sumA {
+		t.Errorf("subjects %+v", s.Subject)
+	}
+	if got := s.Predicate.Build.Dependencies[0].Digest["gitCommit"]; got != "c0ffee" {
+		t.Errorf("commit %q", got)
+	}
+	if _, err := provenance(dir, []string{"c"}, ""); err == nil {
+		t.Error("of a file that is not there")
+	}
+}
