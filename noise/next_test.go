@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 )
 
@@ -88,4 +89,54 @@ func TestNextBadFrame(t *testing.T) {
 			t.Fatalf("%q, %v", p, err)
 		}
 	}
+}
+
+// TestEndGivesBuffersBack: a connection that has ended, in the middle of a large frame too, keeps no buffer, whoever still has it; one whose
+// deadline has passed keeps what it needs to go on.
+func TestEndGivesBuffersBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		size  int
+		error error
+		final bool
+	}{
+		"between frames":         {0, io.EOF, true},
+		"in a frame":             {100, io.ErrUnexpectedEOF, true},
+		"in a large frame":       {MaxPlaintext, io.ErrUnexpectedEOF, true},
+		"reset in a large frame": {MaxPlaintext, net.ErrClosed, true},
+		"deadline":               {MaxPlaintext, os.ErrDeadlineExceeded, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tx, rx := keyed(4)
+			r := &reads{all: [][]byte{sealFrame(t, tx, string(make([]byte, smallBuffer)))}}
+			if c.size > 0 {
+				r.all = append(r.all, sealFrame(t, tx, string(make([]byte, c.size)))[:c.size])
+			}
+			conn := &endsWith{r, c.error}
+			if _, err := rx.next(conn); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the same, the second time too
+				if _, err := rx.next(conn); !errors.Is(err, c.error) {
+					t.Fatalf("%v, want %v", err, c.error)
+				}
+				if kept := rx.small != nil || rx.big != nil || rx.buf != nil || rx.plain != nil; kept == c.final {
+					t.Errorf("a buffer is kept: %v", kept)
+				}
+			}
+		})
+	}
+}
+
+// endsWith ends a connection with an error; io.ErrUnexpectedEOF is for the receiver to find out.
+type endsWith struct {
+	*reads
+	err error
+}
+
+func (e *endsWith) Read(p []byte) (int, error) {
+	n, err := e.reads.Read(p)
+	if err != nil && e.err != io.ErrUnexpectedEOF {
+		err = e.err
+	}
+	return n, err
 }

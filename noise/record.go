@@ -95,7 +95,7 @@ type receiver struct {
 	busy  bool   // the last read would have filled a small buffer
 	r, w  int    // buf[r:w] is read and not cut yet
 	plain []byte // decrypted and not delivered yet; within buf, below r
-	err   error  // a bad frame: there is no way on
+	err   error  // a bad frame, or the end: there is no way on
 }
 
 // read fills p from what is there, and waits for more only as long as it has nothing.
@@ -222,7 +222,7 @@ func (rx *receiver) announced() (size int, ok bool) {
 // empty tells whether the peer stands between two frames.
 func (rx *receiver) empty() bool { return rx.r == rx.w }
 
-// fill reads once. Its error is io.EOF only between frames.
+// fill reads once. Its error is io.EOF only between frames; all but a deadline's are final.
 func (rx *receiver) fill(c net.Conn) error {
 	rx.makeRoom()
 	n, err := rx.readOnce(c)
@@ -232,7 +232,11 @@ func (rx *receiver) fill(c net.Conn) error {
 		return nil // an error that came along comes again
 	}
 	if err == io.EOF && !rx.empty() {
-		return io.ErrUnexpectedEOF
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && !isTimeout(err) {
+		rx.err = err
+		rx.giveBack() // what is left is half a frame, and whoever still has the connection need not keep that
 	}
 	return err
 }

@@ -113,5 +113,9 @@ func (l *plainLender) Next() ([]byte, error) {
 	if n > 0 {
 		return p[:n], nil // an error that came along comes again
 	}
+	if l.large != nil {
+		pool.Put(l.large)
+		l.large, l.full = nil, false
+	}
 	return nil, err
 }

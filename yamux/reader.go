@@ -33,6 +33,7 @@ func (s *Session) run() {
 	// the timer of end keeps that short.
 	<-s.w.idle
 	s.conn.Close()
+	s.in.discard() // what was read ahead: the connection gives its buffer back when it says that it has ended
 }
 
 // readFrames returns why reading ended: never nil.

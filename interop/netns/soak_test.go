@@ -293,20 +293,22 @@ func descriptors() (all, tables int) {
 	return len(entries), tables
 }
 
-// sites are the bytes in use by the two innermost functions that asked for them.
+// sites are the bytes in use by the functions that asked for them, with their callers.
 func sites() map[string]int64 {
-	records := make([]runtime.MemProfileRecord, 8192)
+	records := make([]runtime.MemProfileRecord, 16384)
 	n, _ := runtime.MemProfile(records, false)
 	bytes := make(map[string]int64)
 	for _, r := range records[:n] {
+		var names []string
 		frames := runtime.CallersFrames(r.Stack())
-		inner, more := frames.Next()
-		name := inner.Function
-		if more {
-			outer, _ := frames.Next()
-			name += " < " + outer.Function
+		for more := true; more && len(names) < 3; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if !strings.HasPrefix(f.Function, "runtime.") {
+				names = append(names, f.Function)
+			}
 		}
-		bytes[name] += r.InUseBytes()
+		bytes[strings.Join(names, " < ")] += r.InUseBytes()
 	}
 	return bytes
 }
