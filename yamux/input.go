@@ -36,6 +36,7 @@ func (in *input) wait() error {
 	if len(in.rest) > 0 {
 		return nil
 	}
+	in.rest = nil // empty, but it would keep what was lent alive while nothing comes
 	if !in.from.Buffered() {
 		in.before()
 	}

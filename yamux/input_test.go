@@ -96,3 +96,30 @@ func TestReadersTogether(t *testing.T) {
 		t.Errorf("%d bytes of %d", sum, total)
 	}
 }
+
+// TestWaitKeepsNothing: while nothing comes, nothing that was lent is kept alive, not even by a slice of no length.
+func TestWaitKeepsNothing(t *testing.T) {
+	var in input
+	waits := 0
+	in = newInput(nil, func() {}, func() {})
+	in.from = lend(func() ([]byte, error) {
+		if waits++; in.rest != nil {
+			t.Error("what was lent before is still there")
+		}
+		return make([]byte, headerSize), nil
+	})
+	for range 3 {
+		if _, err := in.header(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if waits != 3 {
+		t.Errorf("waited %d times", waits)
+	}
+}
+
+// lend is a lender that never has anything yet.
+type lend func() ([]byte, error)
+
+func (l lend) Next() ([]byte, error) { return l() }
+func (lend) Buffered() bool          { return false }
