@@ -27,7 +27,7 @@ import (
 )
 
 // How many peers there are in the soak; each Rust peer is a process of its own.
-const soakPeers, soakRust = 200, 20
+const soakPeers, soakRust = 200, 50
 
 // settle is how long the last acknowledgements may take before it is measured what the node holds.
 const settle = 2 * time.Second
