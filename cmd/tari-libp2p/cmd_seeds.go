@@ -76,22 +76,15 @@ func (a *app) seedsCommand() *cobra.Command {
 func (o *seedOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&o.names, "dns-seed", nil, "`name` to ask for (repeatable; default: those of the network, or none if other seeds are given)")
-	f.StringArrayVar(&o.servers, "dns-server", nil, "name server, \"system\", `IP:PORT` or for DNS over TLS IP:PORT/NAME (repeatable: the next is asked if one fails)")
+	repeatFlag(cmd, &o.servers, "dns-server", "name server, \"system\", `IP:PORT` or for DNS over TLS IP:PORT/NAME (repeatable: the next is asked if one fails)", checkServer)
 	f.BoolVar(&o.dnssec, "dnssec", false, "take only what signatures prove, from the root's keys down; needs --dns-server")
-	f.StringArrayVar(&o.anchors, "trust-anchor", nil, "`DS` record to begin with in place of the root's (repeatable)")
+	repeatFlag(cmd, &o.anchors, "trust-anchor", "`DS` record to begin with in place of the root's (repeatable)", checkAnchor)
 	f.StringArrayVar(&o.files, "seed-file", nil, "`file` of PUBKEY::ADDRESS lines, or a JSON array of them; - is standard input (repeatable)")
 }
 
 // nameServers are those of --dns-server.
-func (o *seedOptions) nameServers() (servers []seeds.Server, err error) {
-	for _, text := range o.servers {
-		server, err := seeds.ParseServer(text)
-		if err != nil {
-			return nil, usagef("--dns-server %s: %w", quote(text), err)
-		}
-		servers = append(servers, server)
-	}
-	return servers, nil
+func (o *seedOptions) nameServers() ([]seeds.Server, error) {
+	return parseAll(o.servers, seeds.ParseServer)
 }
 
 // findSeeds asks all sources, reports, and adds.

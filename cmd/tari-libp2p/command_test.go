@@ -339,7 +339,7 @@ func TestExitCodes(t *testing.T) {
 		{"no key", []string{"ping", address}, exitUsage, ""},
 		{"onion without a proxy", []string{"ping", stranger + "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1"}, exitUsage, "SOCKS"},
 		{"tor-only without tor", []string{"run", "--tor-only", "--data-dir", t.TempDir()}, exitUsage, "--tor"},
-		{"no network to refuse", []string{"run", "--refuse", "203.0.113.0", "--data-dir", t.TempDir()}, exitUsage, "--refuse"},
+		{"no network to refuse", []string{"run", "--refuse", "203.0.113.0", "--data-dir", t.TempDir()}, exitUsage, "not a network"},
 		{"no range", []string{"run", "--never-dial", "/ip4/1.2.3/tcp/1", "--data-dir", t.TempDir()}, exitUsage, "--never-dial"},
 		{"a port in use", []string{"run", "--no-dns-seeds", "--listen", address, "--data-dir", t.TempDir()}, exitOther, "--listen"},
 		{"an address of another machine", []string{"run", "--no-dns-seeds", "--listen", "/ip4/203.0.113.7/tcp/0", "--data-dir", t.TempDir()}, exitOther, "an address of this machine"},

@@ -41,12 +41,12 @@ func (o *options) folderFlags(cmd *cobra.Command) {
 }
 
 func (o *options) networkFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.network, "network", "mainnet", "`network`: "+strings.Join(networkNames(), ", "))
+	textFlag(cmd, &o.network, "network", "mainnet", "`network`: "+strings.Join(networkNames(), ", "), checkNetwork)
 }
 
 // dialFlags are the options of a node that dials, listening or not.
 func (o *options) dialFlags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&o.public, "public-address", nil, "`multiaddr` to claim as ours (repeatable)")
+	listFlag(cmd, &o.public, "public-address", "`multiaddr` to claim as ours (repeatable)", checkMultiaddr)
 	cmd.Flags().BoolVar(&o.allowTest, "allow-test-addresses", false, "take, claim and dial internal addresses (loopback, private) too; for test networks")
 }
 
@@ -86,12 +86,11 @@ func (o *options) nodeFlags(cmd *cobra.Command) {
 	o.dialFlags(cmd)
 	o.torFlags(cmd)
 	o.limitFlags(cmd)
-	f := cmd.Flags()
-	f.StringSliceVar(&o.accept, "accept", nil, "also accept these `networks` on the same port")
-	f.StringSliceVar(&o.listen, "listen", nil, "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)")
-	f.StringArrayVar(&o.peers, "peer", nil, "`PUBKEY::ADDRESS` to stay connected to (repeatable)")
-	f.Var(&o.logs.levels, "log", "`LEVEL[,PART=LEVEL…]` of the log on standard error: debug, info, warn, error, off; parts: "+joined(logParts))
-	f.Var(&o.logs.format, "log-format", "`format` of the log: text or json (default: json with --json)")
+	listFlag(cmd, &o.accept, "accept", "also accept these `networks` on the same port", checkNetwork)
+	listFlag(cmd, &o.listen, "listen", "`multiaddr` to listen on (repeatable; default: the network's port on all interfaces; \"\" = nowhere)", checkMultiaddr)
+	repeatFlag(cmd, &o.peers, "peer", "`PUBKEY::ADDRESS` to stay connected to (repeatable)", checkPeer)
+	cmd.Flags().Var(&o.logs.levels, "log", "`LEVEL[,PART=LEVEL…]` of the log on standard error: debug, info, warn, error, off; parts: "+joined(logParts))
+	cmd.Flags().Var(&o.logs.format, "log-format", "`format` of the log: text or json (default: json with --json)")
 }
 
 // limitFlags are the options of what strangers can make us do.
@@ -106,11 +105,12 @@ func (o *options) limitFlags(cmd *cobra.Command) {
 	limit(&o.limits.HandshakesPerSource, "max-handshakes-per-source", 4, "of these at most `N` from one source")
 	limit(&o.limits.InboundOnion, "max-inbound-onion", 500, "at most `N` connections that come to the onion address")
 	limit(&o.limits.HandshakesOnion, "max-handshakes-onion", 100, "of these at most `N` in handshake")
+	listFlag(cmd, &o.refuse, "refuse", "`NETWORK` from which connections are closed before a byte is read, such as 203.0.113.0/24 (repeatable)", checkPrefix)
 	o.neverFlag(cmd)
 }
 
 func (o *options) neverFlag(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&o.never, "never-dial", nil, "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)")
+	listFlag(cmd, &o.never, "never-dial", "`RANGE` of addresses that nobody can make us dial, such as /ip4/10.*.*.*/tcp/* or /ip6/2001:db8::/ipcidr/32 (repeatable)", checkRange)
 }
 
 // raise is the option behind a reason to refuse; otherwise what the library says of it.
@@ -158,9 +158,6 @@ func (o *options) config() (node.Config, error) {
 	if o.tor.Only && o.tor.Direct {
 		return cfg, usagef("--tor-only and --tor-direct exclude each other")
 	}
-	if (o.tor.Only || o.tor.Direct) && !o.tor.Service && o.tor.SOCKS == "" {
-		return cfg, usagef("--tor-only and --tor-direct need --tor or --socks")
-	}
 	if cfg.Tor.Password, err = o.torPassword(); err != nil {
 		return cfg, err
 	}
@@ -177,38 +174,33 @@ func (o *options) config() (node.Config, error) {
 	if err := distinct(append([]dialect.Network{cfg.Network}, cfg.Accept...)); err != nil {
 		return cfg, err
 	}
-	if cfg.Listen, err = multiaddrs("--listen", o.listen); err != nil {
+	// The texts were checked as the options were set.
+	if cfg.Listen, err = parseAll(o.listen, ma.NewMultiaddr); err != nil {
 		return cfg, err
 	}
-	if cfg.Public, err = multiaddrs("--public-address", o.public); err != nil {
+	if cfg.Public, err = parseAll(o.public, ma.NewMultiaddr); err != nil {
 		return cfg, err
 	}
-	for _, text := range o.peers {
-		peer, err := parsePeer(text)
-		if err != nil {
-			return cfg, usagef("--peer %w", err)
-		}
-		cfg.Peers = append(cfg.Peers, peer)
+	if cfg.Peers, err = parseAll(o.peers, parsePeer); err != nil {
+		return cfg, err
 	}
-	for _, text := range o.refuse {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return cfg, usagef("--refuse: %w", err)
-		}
-		cfg.Limits.Refuse = append(cfg.Limits.Refuse, network)
+	if cfg.Limits.Refuse, err = parseAll(o.refuse, netip.ParsePrefix); err != nil {
+		return cfg, err
 	}
-	for _, text := range o.never {
-		r, err := tari.ParseAddrRange(text)
-		if err != nil {
-			return cfg, usagef("--never-dial: %w", err)
-		}
-		cfg.Limits.NeverDial = append(cfg.Limits.NeverDial, r)
+	if cfg.Limits.NeverDial, err = parseAll(o.never, tari.ParseAddrRange); err != nil {
+		return cfg, err
 	}
 	if cfg.DataDir = o.dataDir; cfg.DataDir == "" {
 		cfg.DataDir, err = defaultDataDir(cfg.Network.Name)
 	}
+	if err == nil && (o.tor.Only || o.tor.Direct) && !o.tor.Service && o.tor.SOCKS == "" {
+		err = errNoProxy
+	}
 	return cfg, err
 }
+
+// errNoProxy is the only error of config beside which the configuration is whole.
+var errNoProxy = usagef("--tor-only and --tor-direct need --tor or --socks")
 
 // nodeConfig is config for a node that runs: it listens where nodes of its network do, if nothing else is said.
 func (o *options) nodeConfig(cmd *cobra.Command) (node.Config, error) {
@@ -241,16 +233,16 @@ func distinct(networks []dialect.Network) error {
 	return nil
 }
 
-func multiaddrs(flag string, texts []string) ([]ma.Multiaddr, error) {
-	var addrs []ma.Multiaddr
+func parseAll[T any](texts []string, parse func(string) (T, error)) ([]T, error) {
+	var out []T
 	for _, text := range texts {
-		addr, err := ma.NewMultiaddr(text)
+		v, err := parse(text)
 		if err != nil {
-			return nil, usagef("%s %s: not a multiaddr such as /ip4/1.2.3.4/tcp/18189", flag, quote(text))
+			return nil, usageError{err}
 		}
-		addrs = append(addrs, addr)
+		out = append(out, v)
 	}
-	return addrs, nil
+	return out, nil
 }
 
 // defaultDataDir follows the XDG base directory specification: a relative $XDG_DATA_HOME is ignored.

@@ -27,21 +27,16 @@ type runSeeds struct {
 }
 
 func (s *runSeeds) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringArrayVar(&s.texts, "seed", nil, "`PUBKEY::ADDRESS` of a well-known node to start from (repeatable)")
-	f.BoolVar(&s.noName, "no-dns-seeds", false, "do not ask for the network's names, whatever else is given")
+	repeatFlag(cmd, &s.texts, "seed", "`PUBKEY::ADDRESS` of a well-known node to start from (repeatable)", checkPeer)
+	cmd.Flags().BoolVar(&s.noName, "no-dns-seeds", false, "do not ask for the network's names, whatever else is given")
 	s.seedOptions.flags(cmd)
 }
 
 // given are the seeds on the command line and in files. Lines that are no peers are logged.
 func (a *app) given(s *runSeeds, log *slog.Logger) ([]tari.Address, error) {
-	var out []tari.Address
-	for _, text := range s.texts {
-		p, err := parsePeer(text)
-		if err != nil {
-			return nil, usagef("--seed %w", err)
-		}
-		out = append(out, p)
+	out, err := parseAll(s.texts, parsePeer)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range s.files {
 		source, err := a.seedFile(name)
