@@ -47,16 +47,14 @@ func (a *app) unbanCommand() *cobra.Command {
 		Use:   "unban PEER|--all",
 		Short: "Let a banned peer in again, or all of them",
 		Long:  "Let a banned peer in again, or with --all every one, whether you banned it or the node did.\n" + peerHelp,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if all && len(args) == 0 {
-				return nil
-			}
-			if all {
-				return errors.New("either a peer or --all")
-			}
-			return cobra.ExactArgs(1)(cmd, args)
-		},
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch { // --all may come from elsewhere than the command line, which is known only now
+			case all && len(args) > 0:
+				return withUsage(cmd, errors.New("either a peer or --all"))
+			case !all && len(args) == 0:
+				return withUsage(cmd, cobra.ExactArgs(1)(cmd, args))
+			}
 			if all {
 				return ask(cmd.Context(), a, node.Open, (*node.Client).UnbanAll, func(u node.UnbannedAll) {
 					a.out.printf("bans lifted: %d\n", u.Lifted)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,13 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	for option := range knownOptions() { // whoever runs the tests may have a node
+		os.Unsetenv(variable(option))
+	}
+	os.Setenv("XDG_CONFIG_HOME", "/nonexistent")
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come; it is long because machines can be slow.
 const patience = 2 * time.Minute
@@ -93,13 +100,19 @@ func (s *syncBuffer) String() string {
 // startRun starts "run" in a folder, listening on a free loopback port.
 func startRun(t *testing.T, dir string, args ...string) *running {
 	t.Helper()
+	return startPlain(t, dir, append([]string{"--data-dir", dir, "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)...)
+}
+
+// startPlain starts "run" with these options, which lead to a folder and a loopback port.
+func startPlain(t *testing.T, dir string, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	n := &running{t: t, lines: make(chan string, 1000), cancel: cancel, code: make(chan int, 1), errs: new(syncBuffer)}
 	if !slices.Contains(args, "--dns-seed") {
 		args = append(args, "--no-dns-seeds") // no test asks for the names of a real network
 	}
-	args = append([]string{"run", "--data-dir", dir, "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)
+	args = append([]string{"run"}, args...)
 	go func() {
 		n.code <- run(ctx, args, strings.NewReader(""), w, n.errs)
 		_ = w.Close()
@@ -471,8 +484,11 @@ func commandsOf(doc, option string) string {
 	return ""
 }
 
+// optionName is an option in a row of the table.
+var optionName = regexp.MustCompile("`--([a-z0-9-]+)")
+
 // TestDocumented looks for every command in docs/cli.md, and for every option with its commands. The doctor has those of run, which
-// is said above the table.
+// is said above the table. No row is of an option that is not there.
 func TestDocumented(t *testing.T) {
 	raw, err := os.ReadFile("../../docs/cli.md")
 	if err != nil {
@@ -499,4 +515,13 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 	walk(root)
+	known := knownOptions()
+	for row := range strings.Lines(doc) {
+		cell, _, _ := strings.Cut(row, " | ")
+		for _, name := range optionName.FindAllStringSubmatch(cell, -1) {
+			if strings.HasPrefix(row, "| `--") && known[name[1]] == nil {
+				t.Errorf("docs/cli.md names --%s, which no command has", name[1])
+			}
+		}
+	}
 }

@@ -65,6 +65,10 @@ func TestFieldsDocumented(t *testing.T) {
 		{"headers", chain, "--network", "localnet"},
 		{"blocks", chain, "--network", "localnet"},
 		{"conformance", key(friend) + "::/ip4/127.0.0.1/tcp/1"},
+		{"config", "init"},
+		{"config", "init", filepath.Join(out, "config.toml")},
+		{"config", "check", configOf(t, "max-inbound = 0")},
+		{"config", "show", "--config", configOf(t, "max-inbound = 7")},
 		{"tor", "status", "--tor-control", "127.0.0.1:1", "--data-dir", out},
 		{"send", key(friend), "x", "--data-dir", out},
 	} {

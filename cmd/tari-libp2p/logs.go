@@ -160,7 +160,7 @@ func (f *logFormat) Type() string   { return "format" }
 func (f *logFormat) String() string { return f.name }
 
 func (f *logFormat) Set(text string) error {
-	if text != "text" && text != "json" {
+	if text != "text" && text != "json" && text != "" {
 		return errors.New("text or json")
 	}
 	f.name = text

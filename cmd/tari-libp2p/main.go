@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/gologshim"
@@ -38,7 +39,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
-	a.json = slices.Contains(args, "--json") // also for an error before the flags are read
+	a.json, _ = strconv.ParseBool(os.Getenv(variable("json")))
+	a.json = a.json || slices.Contains(args, "--json") // also for an error before the flags are read
 	root.SetArgs(args)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

@@ -36,6 +36,7 @@ type app struct {
 	out, err *printer
 	json     bool
 	options  options
+	layers   layers
 	started  bool // a command's own code has begun: errors are not about usage by themselves
 }
 
@@ -46,10 +47,13 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: "A Tari node on go-libp2p's swarm, and its tools.\n\n" +
 			"Start one with \"tari-libp2p run\", look at it offline with \"tari-libp2p demo\", or go through\n" +
 			"the stages of a connection to somebody else's with \"tari-libp2p ping PUBKEY::ADDRESS\".",
-		Args:              cobra.NoArgs,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.started = true
+			return a.layer(cmd)
+		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
@@ -59,7 +63,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
 		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.logCommand(), a.torCommand(), a.tipCommand(), a.forkCheckCommand(), a.headersCommand(), a.blocksCommand(), a.rpcCommand(), a.conformanceCommand(), a.crawlCommand(), a.versionCommand(),
+		a.configCommand(),
 	)
+	a.configFlags(root)
 	return root
 }
 
@@ -73,6 +79,7 @@ func (a *app) report(err error) int {
 		return exitCode(known.Kind)
 	}
 	failure := failureOf(err)
+	failure.Text += a.origins(failure.Text)
 	if a.json {
 		if err := a.out.json(failure); err != nil {
 			return exitOther
@@ -193,7 +200,7 @@ func onErrand[T any](ctx context.Context, a *app, timeout time.Duration, request
 		return n, err
 	}
 	return ask(ctx, a, open, func(c *node.Client, ctx context.Context) (answer T, err error) {
-		if a.options.tor.SOCKS != "" && !ours {
+		if a.options.tor.SOCKS != "" && !ours && !a.layered("socks") { // a file says it for commands that dial themselves
 			return answer, usagef("the node that runs here dials in its own way: leave out --socks, or choose another --data-dir")
 		}
 		return request(c, ctx)
@@ -203,10 +210,16 @@ func onErrand[T any](ctx context.Context, a *app, timeout time.Duration, request
 // withNode runs f with a client of the node in the data folder, running or not.
 func (a *app) withNode(ctx context.Context, open opener, f func(*node.Client) error) error {
 	cfg, err := a.options.config()
-	if err != nil {
+	noProxy := errors.Is(err, errNoProxy) && a.layered("tor-only") // which does not matter to a node that runs
+	if err != nil && !noProxy {
 		return err
 	}
-	client, err := node.Reach(ctx, cfg.DataDir, func() (*node.Node, error) { return open(cfg) })
+	client, err := node.Reach(ctx, cfg.DataDir, func() (*node.Node, error) {
+		if noProxy {
+			return nil, errNoProxy
+		}
+		return open(cfg)
+	})
 	if err != nil {
 		return err
 	}
