@@ -121,7 +121,7 @@ func BenchmarkDeliver(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			b.ResetTimer()
-			if err := s.receive("b", stream); err != io.EOF || got != b.N {
+			if err := s.receive("b", new(inboundPeer), stream); err != io.EOF || got != b.N {
 				b.Fatal(got, err)
 			}
 		})

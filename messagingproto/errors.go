@@ -62,6 +62,23 @@ var reasonTexts = map[Reason]string{
 	Closed:              "service closed",
 }
 
+// reasonWords are tari_comms' where it has one.
+var reasonWords = map[Reason]string{
+	TooLarge:            "too_large",
+	QueueFull:           "queue_full",
+	DialFailed:          "dial_failed",
+	Expired:             "expired",
+	SendTimeout:         "send_timeout",
+	QueuedBehindTimeout: "queued_behind_timeout",
+	ConnectionLost:      "max_retries_connection_lost",
+	MaxRetries:          "max_retries",
+	Cancelled:           "cancelled",
+	Closed:              "closed",
+}
+
+// Word is the reason as one word for programs, such as "queue_full"; "" for what is no reason.
+func (r Reason) Word() string { return reasonWords[r] }
+
 // String returns the reason as a short phrase.
 func (r Reason) String() string {
 	if s, ok := reasonTexts[r]; ok {

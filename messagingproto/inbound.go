@@ -2,6 +2,7 @@ package messagingproto
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -17,12 +18,15 @@ type inboundPeer struct {
 
 	second       time.Time // when the replacements were counted from
 	replacements int
+
+	received atomic.Uint64 // messages
 }
 
 // serve receives the messages of one stream until it ends.
 func (s *Service) serve(stream network.Stream) {
 	from := stream.Conn().RemotePeer()
-	if !s.begin(from, stream) {
+	p := s.begin(from, stream)
+	if p == nil {
 		s.counts.refused.Add(1)
 		_ = stream.ResetWithError(network.StreamRateLimited)
 		return
@@ -33,7 +37,7 @@ func (s *Service) serve(stream network.Stream) {
 	if mannersOf[stream.Protocol()].endsOwnHalf {
 		stream.CloseWrite()
 	}
-	err := s.receive(from, stream)
+	err := s.receive(from, p, stream)
 
 	if _, tooLarge := errors.AsType[*tariproto.FrameSizeError](err); tooLarge {
 		s.counts.offences.Add(1)
@@ -49,7 +53,7 @@ func (s *Service) serve(stream network.Stream) {
 }
 
 // receive hands every frame of a stream over until it or the service ends.
-func (s *Service) receive(from peer.ID, stream network.Stream) error {
+func (s *Service) receive(from peer.ID, p *inboundPeer, stream network.Stream) error {
 	f := frames{r: stream, scope: stream.Scope()}
 	defer f.release()
 	for {
@@ -60,6 +64,7 @@ func (s *Service) receive(from peer.ID, stream network.Stream) error {
 		if s.ctx.Err() != nil {
 			return s.ctx.Err()
 		}
+		p.received.Add(1)
 		s.counts.received.Add(1)
 		s.counts.receivedBytes.Add(uint64(len(body)))
 		(*s.handler.Load())(s.ctx, from, body)
@@ -67,13 +72,13 @@ func (s *Service) receive(from peer.ID, stream network.Stream) error {
 }
 
 // begin makes stream the current one of its peer. The one before it keeps
-// handing over what has arrived, for at most drainTime. It refuses a peer that
-// opens streams too often.
-func (s *Service) begin(from peer.ID, stream network.Stream) bool {
+// handing over what has arrived, for at most drainTime. It returns nil to refuse
+// a peer that opens streams too often.
+func (s *Service) begin(from peer.ID, stream network.Stream) *inboundPeer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		return nil
 	}
 	p := s.inbound[from]
 	if p == nil {
@@ -86,7 +91,7 @@ func (s *Service) begin(from peer.ID, stream network.Stream) bool {
 			p.second, p.replacements = now, 0
 		}
 		if p.replacements == maxReplacements || len(p.stopping) == maxStopping {
-			return false
+			return nil
 		}
 		p.replacements++
 		p.stopping[p.current] = struct{}{}
@@ -94,7 +99,7 @@ func (s *Service) begin(from peer.ID, stream network.Stream) bool {
 	}
 	p.current = stream
 	s.work.Add(1)
-	return true
+	return p
 }
 
 // end forgets a stream that is over.

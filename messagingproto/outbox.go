@@ -34,6 +34,7 @@ type outbox struct {
 	pending  []*batch
 	messages int         // messages in pending and in the write in progress
 	bytes    int         // their bytes
+	sent     uint64      // messages
 	idleEnd  *time.Timer // closes the stream when it was idle for long
 }
 

@@ -188,14 +188,17 @@ func TestStats(t *testing.T) {
 		if st := b.Stats(); st.Received != 3 || st.ReceivedBytes != 15 || st.InStreams != 1 {
 			t.Errorf("receiver: %+v", st)
 		}
+		if to, from := a.PeerStats(), b.PeerStats(); len(to) != 2 || to["b"] != (PeerStats{Sent: 3}) || len(from) != 1 || from["a"] != (PeerStats{Received: 3}) {
+			t.Errorf("by peer: %v, %v", to, from)
+		}
 		time.Sleep(3 * time.Second)
 		if st := a.Stats(); st.Failed[DialFailed] != 2 || st.Queued != 0 || st.QueuedBytes != 0 || st.DialingBytes != 0 {
 			t.Errorf("sender, later: %+v", st)
 		}
 		a.Close()
 		synctest.Wait()
-		if st := b.Stats(); st.InStreams != 0 {
-			t.Errorf("receiver, after the sender left: %+v", st)
+		if st := b.Stats(); st.InStreams != 0 || len(b.PeerStats()) != 0 {
+			t.Errorf("receiver, after the sender left: %+v, %v", st, b.PeerStats())
 		}
 	})
 }

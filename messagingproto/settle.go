@@ -53,6 +53,7 @@ func (o *outbox) written(b *batch, n int) int {
 	}
 	o.mu.Lock()
 	o.forget(count, size)
+	o.sent += uint64(count)
 	o.mu.Unlock()
 	o.service.sent(b.messages[:count], size)
 	if count < len(b.messages) {

@@ -1,6 +1,12 @@
 package messagingproto
 
-import "sync/atomic"
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // Stats is what a Service has done since New, and what it holds now. The names
 // tari_comms has for the same are given where it has one.
@@ -51,10 +57,7 @@ func (s *Service) Stats() Stats {
 		}
 	}
 	s.mu.Lock()
-	boxes := make([]*outbox, 0, len(s.outboxes))
-	for _, o := range s.outboxes {
-		boxes = append(boxes, o)
-	}
+	boxes := slices.Collect(maps.Values(s.outboxes))
 	for _, p := range s.inbound {
 		st.InStreams += len(p.stopping)
 		if p.current != nil {
@@ -71,6 +74,31 @@ func (s *Service) Stats() Stats {
 		o.mu.Unlock()
 	}
 	return st
+}
+
+// PeerStats counts the messages of one peer, each way since we have had streams that way without a break.
+type PeerStats struct {
+	Sent     uint64 // messages written to a stream
+	Received uint64 // messages handed to the handler
+}
+
+// PeerStats returns the counters of all peers that have a stream, or messages that wait for one.
+func (s *Service) PeerStats() map[peer.ID]PeerStats {
+	all := make(map[peer.ID]PeerStats)
+	s.mu.Lock()
+	boxes := slices.Collect(maps.Values(s.outboxes))
+	for id, p := range s.inbound {
+		all[id] = PeerStats{Received: p.received.Load()}
+	}
+	s.mu.Unlock()
+	for _, o := range boxes {
+		o.mu.Lock()
+		one := all[o.to]
+		one.Sent = o.sent
+		o.mu.Unlock()
+		all[o.to] = one
+	}
+	return all
 }
 
 // sent tells and counts that messages, of size bytes together, were written.

@@ -58,20 +58,6 @@ var refusals = []tari.Refusal{
 	tari.RefusedDisplaced, tari.RefusedIdle, tari.RefusedByGater, tari.RefusedResources, tari.RefusedDescriptors,
 }
 
-// dropReasons are the words for why a message was not sent, tari_comms' where it has one.
-var dropReasons = map[messagingproto.Reason]string{
-	messagingproto.TooLarge:            "too_large",
-	messagingproto.QueueFull:           "queue_full",
-	messagingproto.DialFailed:          "dial_failed",
-	messagingproto.Expired:             "expired",
-	messagingproto.SendTimeout:         "send_timeout",
-	messagingproto.QueuedBehindTimeout: "queued_behind_timeout",
-	messagingproto.ConnectionLost:      "max_retries_connection_lost",
-	messagingproto.MaxRetries:          "max_retries",
-	messagingproto.Cancelled:           "cancelled",
-	messagingproto.Closed:              "closed",
-}
-
 // Node is what the parts of a node count: of one from node.New, best when it has started. A scrape reads counters, and looks at each
 // connection and each record of the peer book once; it holds none of them up.
 func Node(n *node.Node) prometheus.Collector { return nodeCollector{n} }
@@ -162,8 +148,8 @@ func (c nodeCollector) messages(t to) {
 	t.send(messageBytes, float64(s.ReceivedBytes), inbound)
 	t.send(messageBytes, float64(s.SentBytes), outbound)
 	t.send(sentAgain, float64(s.SentAgain))
-	for reason, word := range dropReasons {
-		t.send(dropped, float64(s.Failed[reason]), word)
+	for reason := messagingproto.TooLarge; reason <= messagingproto.Closed; reason++ {
+		t.send(dropped, float64(s.Failed[reason]), reason.Word())
 	}
 	t.send(violations, float64(s.Violations))
 	t.send(streamsRefuse, float64(s.Refused))

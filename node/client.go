@@ -88,6 +88,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil, nil)
 }
 
+// Overview tells how the node is at this moment, as Node.Overview does.
+func (c *Client) Overview(ctx context.Context) (Overview, error) {
+	return call[Overview](ctx, c, http.MethodGet, "/v1/overview", nil, nil)
+}
+
 // Identity tells who the node is.
 func (c *Client) Identity(ctx context.Context) (IdentityInfo, error) {
 	return call[IdentityInfo](ctx, c, http.MethodGet, "/v1/identity", nil, nil)

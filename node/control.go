@@ -80,6 +80,7 @@ func socketPath(dir string) (string, error) {
 // controlHandler answers the control API for a node or, when n.Host is nil, for a data folder without one:
 //
 //	GET  /v1/status              → Status
+//	GET  /v1/overview            → Overview
 //	GET  /v1/identity            → IdentityInfo
 //	GET  /v1/log                 → LogLevels
 //	PUT  /v1/log?levels=TEXT     → LogLevels      as it is then
@@ -106,6 +107,7 @@ func socketPath(dir string) (string, error) {
 func controlHandler(n *Node) http.Handler {
 	mux := http.NewServeMux()
 	handle(mux, "GET /v1/status", func(*http.Request) (any, error) { return n.Status() })
+	handle(mux, "GET /v1/overview", func(*http.Request) (any, error) { return n.Overview(), nil })
 	handle(mux, "GET /v1/identity", func(*http.Request) (any, error) { return n.IdentityInfo(), nil })
 	handle(mux, "GET /v1/log", func(*http.Request) (any, error) { return n.logLevels("") })
 	handle(mux, "PUT /v1/log", func(r *http.Request) (any, error) { return n.logLevels(r.URL.Query().Get("levels")) })

@@ -102,6 +102,7 @@ func TestControlRequests(t *testing.T) {
 				field                string // that the answer has
 			}{
 				{"GET", "/v1/status", "", 200, "running"},
+				{"GET", "/v1/overview", "", 200, "messages"},
 				{"GET", "/v1/identity", "", 200, "public_key"},
 				{"GET", "/v1/peers", "", 200, "peers"},
 				{"GET", "/v1/bans", "", 200, "bans"},

@@ -65,6 +65,7 @@ type Node struct {
 	control  *boundedhttp.Server                         // nil until ServeControl
 	log      func(levels string) (now string, err error) // HandleLog's; may be nil
 	watchers watchers
+	recent   recentEvents
 	links    *links
 	running  context.Context    // of tasks
 	cancel   context.CancelFunc // ends tasks; nil before there are any

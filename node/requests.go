@@ -12,12 +12,16 @@ import (
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/connectivity"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/peerbook"
+	"github.com/tari-libp2p/tari-libp2p/yamux"
 )
 
 // What the control API asks of a node. All of it works on an open folder too, but for Send.
 
 // Status tells how the node is.
-func (n *Node) Status() (Status, error) {
+func (n *Node) Status() (Status, error) { return n.status(n.Peers.Stats()), nil }
+
+func (n *Node) status(book peerbook.Stats) Status {
 	s := Status{
 		Running:     n.Host != nil,
 		Network:     n.config.Network.Name,
@@ -33,16 +37,28 @@ func (n *Node) Status() (Status, error) {
 	}
 	if n.Host != nil {
 		s.UptimeSec = int64(time.Since(n.started) / time.Second)
-		for _, c := range n.Host.Network().Conns() {
-			s.Connections = append(s.Connections, connectionInfo(c))
-		}
+		s.Connections = n.connections()
 	}
 	if n.Connectivity != nil {
 		s.Connectivity = connectivityInfo(n.Connectivity.Status())
 	}
-	s.Peers = n.Peers.Stats().Peers
+	s.Peers = book.Peers
 	s.Public = n.PublicAddresses()
-	return s, nil
+	return s
+}
+
+func (n *Node) connections() []ConnectionInfo {
+	out := []ConnectionInfo{}
+	messages := n.Messages.PeerStats()
+	for _, c := range n.Host.Network().Conns() {
+		info := connectionInfo(c)
+		info.Received, info.Sent = messages[c.RemotePeer()].Received, messages[c.RemotePeer()].Sent
+		if onion := n.Host.OnionListener(); onion != nil && c.LocalMultiaddr().Equal(onion) {
+			info.AddressClass = ClassOnion // Tor's end on this machine says nothing of the peer
+		}
+		out = append(out, info)
+	}
+	return out
 }
 
 func connectivityInfo(s connectivity.Status) *ConnectivityInfo {
@@ -60,6 +76,12 @@ func connectionInfo(c network.Conn) ConnectionInfo {
 		Direction: directionText(stat.Direction),
 		AgeSec:    int64(time.Since(stat.Opened) / time.Second),
 		Streams:   len(c.GetStreams()),
+
+		AddressClass: ClassOf(c.RemoteMultiaddr()),
+	}
+	var muxed *yamux.Session
+	if c.As(&muxed) {
+		info.RoundTripUS = muxed.RTT().Microseconds()
 	}
 	if s, ok := sessionOf(c); ok {
 		info.Dialect, info.UserAgent, info.Features = s.Dialect.String(), s.Claim.UserAgent, s.Claim.Features.String()

@@ -42,6 +42,11 @@ type ConnectionInfo struct {
 	Features  string `json:"features"`
 	AgeSec    int64  `json:"age_seconds"`
 	Streams   int    `json:"streams"`
+
+	AddressClass string `json:"address_class"` // see ClassOf
+	RoundTripUS  int64  `json:"round_trip_us"` // as last measured; 0 = not yet
+	Received     uint64 `json:"received"`      // messages of the peer, over all of its connections
+	Sent         uint64 `json:"sent"`
 }
 
 // IdentityInfo is what may be told about an identity: all but the secret key.

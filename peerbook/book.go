@@ -206,6 +206,9 @@ type Stats struct {
 	Peers   int // records, without removed ones
 	Welcome int // of Peers, those that are not banned
 	Banned  int // bans that hold now
+	Reached int // of Peers, those that a dial of ours has reached at an address they still have
+	Seeds   int // of Peers
+	Allowed int // of Peers, those on the allow list
 	Corrupt int // records set aside when the book was opened
 
 	// Damaged is the folder with the old store, if Open found it damaged and
@@ -226,12 +229,21 @@ func (b *Book) Stats() Stats {
 		}
 		if r.Removed.IsZero() {
 			s.Peers++
-			if !banned {
-				s.Welcome++
-			}
+			s.Welcome += one(!banned)
+			s.Reached += one(r.Reached())
+			s.Seeds += one(r.Seed)
+			s.Allowed += one(r.Allowed)
 		}
 	}
 	return s
+}
+
+// one counts what is so.
+func one(so bool) int {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 // Put adds a peer, or joins what news says with what is known: addresses by

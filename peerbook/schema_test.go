@@ -40,7 +40,7 @@ func layout1(t *testing.T, store ds.Datastore) {
 // checkLayout1 looks for everything that was in it.
 func checkLayout1(t *testing.T, b *Book) {
 	t.Helper()
-	if got := b.Stats(); got != (Stats{Peers: 4, Welcome: 2, Banned: 2}) {
+	if got := b.Stats(); got != (Stats{Peers: 4, Welcome: 2, Banned: 2, Reached: 1, Seeds: 1}) {
 		t.Fatalf("%+v", got)
 	}
 	r := get(t, b, 1)

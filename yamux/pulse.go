@@ -100,6 +100,13 @@ func (p *pulse) pong(nonce uint32) {
 	p.sent = time.Time{}
 }
 
+// last is the round-trip time as it was measured last.
+func (p *pulse) last() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rtt
+}
+
 // roundTrip returns the round-trip time, 0 if it is not known yet, and has it
 // measured again when it is old.
 func (p *pulse) roundTrip() time.Duration {

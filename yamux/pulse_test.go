@@ -54,6 +54,36 @@ func TestIdleLink(t *testing.T) {
 	})
 }
 
+// TestRTT: it is measured when somebody asks, and not again for a while.
+func TestRTT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(wide)
+		s := start(t, a, true, Config{KeepAlive: -1})
+		p := &peer{t, b}
+		answer := func() {
+			s.MeasureRTT()
+			h, _ := p.next()
+			time.Sleep(30 * time.Millisecond)
+			p.send(frame(typePing, flagACK, 0, h.length))
+			synctest.Wait()
+		}
+		if s.RTT() != 0 {
+			t.Error("known before it was measured")
+		}
+		answer()
+		s.MeasureRTT()
+		time.Sleep(rttAge)
+		s.MeasureRTT()
+		if s.RTT() != 30*time.Millisecond || len(a.written()) != headerSize {
+			t.Errorf("%v; %d bytes sent", s.RTT(), len(a.written()))
+		}
+		time.Sleep(time.Millisecond)
+		answer()
+		b.Close()
+		s.Close()
+	})
+}
+
 func TestKeepAliveOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe(wide)

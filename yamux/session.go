@@ -184,6 +184,12 @@ func (s *Session) AcceptStream() (network.MuxedStream, error) {
 // IsClosed is true as soon as no more streams can be opened.
 func (s *Session) IsClosed() bool { return s.ending.Load() }
 
+// RTT is the round-trip time as it was measured last, 0 if it was not yet. It is measured while much is received, or by MeasureRTT.
+func (s *Session) RTT() time.Duration { return s.pulse.last() }
+
+// MeasureRTT asks the peer for a sign of life if RTT is more than 10 s old, and does not wait for it.
+func (s *Session) MeasureRTT() { s.pulse.roundTrip() }
+
 // As stores the session in target if that is a **Session.
 func (s *Session) As(target any) bool {
 	if t, ok := target.(**Session); ok {
