@@ -29,16 +29,18 @@ var arrows = map[string]string{
 	"internal/filelock":    "",
 	"internal/transcript":  "",
 	"internal/boundedhttp": "",
+	"internal/terminal":    "",
 	"basenode/basenodepb":  "",
 	"internal/dhtproto":    "",
 	"internal/release":     "", // a program
 
 	// for tests
-	"internal/claimtest": "tarikey",
-	"internal/chaintest": "basenode basenode/basenodepb rpc dialect",
-	"peerbook/booktest":  "peerbook identityproto tarikey",
-	"internal/hostile":   "",
-	"internal/loadtest":  "",
+	"internal/claimtest":    "tarikey",
+	"internal/chaintest":    "basenode basenode/basenodepb rpc dialect",
+	"peerbook/booktest":     "peerbook identityproto tarikey",
+	"internal/hostile":      "",
+	"internal/loadtest":     "",
+	"internal/terminaltest": "",
 
 	// level 1: one step of a connection each, and the dialects that put them in order
 	"noise":         "tarikey",

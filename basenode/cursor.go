@@ -20,6 +20,9 @@ type Step struct {
 	Point
 	Header *Header
 	Body   *basenodepb.AggregateBody // if blocks were asked for
+
+	// Tip is how high the chain is by the word of the peer that is asked; 0 before it has said so.
+	Tip uint64
 }
 
 // CursorConfig is what NewCursor needs to know. Its zero value begins with the
@@ -105,7 +108,8 @@ type walk struct {
 	*Cursor
 	bodies  bool
 	yield   func(Step) bool
-	given   int  // steps
+	given   int // steps
+	tip     uint64
 	stopped bool // the caller has left the loop
 }
 
@@ -121,6 +125,7 @@ func (w *walk) with(ctx context.Context, peer *Client) error {
 		if err != nil {
 			return err
 		}
+		w.tip = tip.Height
 		if tip.Point == w.last() {
 			w.work = tip.Difficulty
 			return nil
@@ -253,6 +258,7 @@ func (w *walk) common(ctx context.Context, peer *Client) (int, error) {
 // give hands a step to the caller and says whether to go on.
 func (w *walk) give(s Step) bool {
 	w.given++
+	s.Tip = w.tip
 	if !w.stopped && !w.yield(s) {
 		w.stopped = true
 	}

@@ -164,11 +164,15 @@ func TestCursorOverBlocks(t *testing.T) {
 	c := basenode.NewCursor(n.Peers, basenode.CursorConfig{})
 	f := follower{n.chains[0].Points()[0]} // no node sends its body
 	for range 2 {
+		points := n.chains[0].Points()
 		for s, err := range c.Blocks(patient(t)) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			f.take(t, s)
+			if s.Tip != points[len(points)-1].Height {
+				t.Errorf("at %d the tip is at %d", s.Height, s.Tip)
+			}
 			if !s.Back && s.Body.Kernels[0].Fee != s.Height {
 				t.Errorf("body %v at %d", s.Body, s.Height)
 			}

@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
@@ -97,16 +94,16 @@ func (a *app) crawl(ctx context.Context, args []string, o *crawlOptions) error {
 	if o.crawl.Start, err = a.crawlStart(ctx, args, o); err != nil {
 		return err
 	}
-	bar := newBar(a.err.w)
+	bar := a.progress(a.json)
 	o.crawl.Network, o.crawl.AllowTestAddresses = cfg.Network.Name, cfg.AllowTestAddresses
 	o.crawl.OnVisit = func(p crawl.Peer, at crawl.Progress) {
 		if a.json {
 			_ = a.out.json(peerVisited{"visited", p.Row()}) // the summary will say so if it cannot be printed
 		}
-		bar.draw(at)
+		bar.Show(int64(at.Done), int64(at.Known), "%d of %s, %d reached, %d being visited", at.Done, count(at.Known, "peer"), at.Reached, at.Visits)
 	}
 	result, err := crawlFrom(ctx, cfg, o.crawl)
-	bar.end()
+	bar.End()
 	switch {
 	case result == nil:
 		return err
@@ -234,42 +231,4 @@ func counted[K cmp.Ordered](counts map[K]int, name func(K) string) (lines []stri
 		lines = append(lines, fmt.Sprintf("%7d  %s", counts[k], name(k)))
 	}
 	return lines
-}
-
-// bar shows on one line of a terminal how far a crawl is; nil shows nothing.
-type bar struct {
-	w    io.Writer
-	last time.Time
-}
-
-// How a bar is drawn.
-const (
-	barWidth  = 30
-	barEvery  = 100 * time.Millisecond
-	clearLine = "\r\x1b[K"
-)
-
-// newBar is nil if w is no terminal.
-func newBar(w io.Writer) *bar {
-	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		return &bar{w: w}
-	}
-	return nil
-}
-
-func (b *bar) draw(at crawl.Progress) {
-	if b == nil || time.Since(b.last) < barEvery {
-		return
-	}
-	b.last = time.Now()
-	full := barWidth * at.Done / max(at.Known, 1)
-	fmt.Fprintf(b.w, "%s[%s%s] %d of %d peers, %d reached, %d being visited", clearLine,
-		strings.Repeat("#", full), strings.Repeat(".", barWidth-full), at.Done, at.Known, at.Reached, at.Visits)
-}
-
-// end leaves the line empty.
-func (b *bar) end() {
-	if b != nil {
-		fmt.Fprint(b.w, clearLine)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/tari-libp2p/tari-libp2p/basenode"
+	"github.com/tari-libp2p/tari-libp2p/internal/terminal"
 	"github.com/tari-libp2p/tari-libp2p/node"
 )
 
@@ -145,20 +146,23 @@ func (a *app) streamChain(ctx context.Context, args []string, o *chainOptions) e
 		}
 		out = (&printer{w: file}).json
 	}
+	bar := a.progress(o.file == "")
 	var ids []peer.ID
 	for _, p := range peers {
 		ids = append(ids, p.Key.PeerID())
 	}
 	return a.asStranger(ctx, peers, func(n *node.Node) error {
 		nodes, err := basenode.NewPeers(n.Host, ids, basenode.PeersConfig{
-			Config:  basenode.Config{Network: network},
-			OnLeave: func(e *basenode.PeerError) { a.err.printf("tari-libp2p: left %s\n", oneLine(e)) },
+			Config: basenode.Config{Network: network},
+			OnLeave: func(e *basenode.PeerError) {
+				bar.Aside(func() { a.err.printf("tari-libp2p: left %s\n", oneLine(e)) })
+			},
 		})
 		if err != nil {
 			return usageError{err}
 		}
 		defer nodes.Close()
-		s := &chainStream{chainOptions: o, cursor: basenode.NewCursor(nodes, cfg), out: out}
+		s := &chainStream{chainOptions: o, cursor: basenode.NewCursor(nodes, cfg), out: out, bar: bar}
 		if err := s.run(ctx, a.err); err != nil {
 			return err
 		}
@@ -174,6 +178,7 @@ type chainStream struct {
 	*chainOptions
 	cursor *basenode.Cursor
 	out    func(...any) error
+	bar    *terminal.Progress
 	given  uint64 // blocks
 	moved  bool   // it got as far as a tip
 }
@@ -209,6 +214,7 @@ func (s *chainStream) run(ctx context.Context, log *printer) error {
 }
 
 func (s *chainStream) walk(ctx context.Context) error {
+	defer s.bar.End()
 	steps := s.cursor.Headers(ctx)
 	if s.bodies {
 		steps = s.cursor.Blocks(ctx)
@@ -226,8 +232,21 @@ func (s *chainStream) walk(ctx context.Context) error {
 		if s.given++; s.given == s.count {
 			return errEnough
 		}
+		s.progress(step)
 	}
 	return nil
+}
+
+// progress shows how far it is to the last block that is wanted, as far as that is known.
+func (s *chainStream) progress(at basenode.Step) {
+	if at.Tip == 0 {
+		return
+	}
+	left := max(at.Tip, at.Height) - at.Height
+	if s.count > 0 {
+		left = min(left, s.count-s.given)
+	}
+	s.bar.Show(int64(s.given), int64(s.given+left), "%s, at height %d of %d", count(int(s.given), s.event()), at.Height, at.Tip)
 }
 
 // write writes a step as a line.

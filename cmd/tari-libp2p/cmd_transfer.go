@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/terminal"
 	"github.com/tari-libp2p/tari-libp2p/node"
 	"github.com/tari-libp2p/tari-libp2p/peerbook"
 )
@@ -64,12 +65,15 @@ func (a *app) peersImportCommand() *cobra.Command {
 				defer f.Close()
 				from = f
 			}
+			bar := a.progress(false)
+			from = &watchedReader{from: from, size: sizeOf(from), bar: bar}
 			format := peerbook.JSON
 			if csv || strings.HasSuffix(args[0], ".csv") {
 				format = peerbook.CSV
 			}
 			return a.withNode(cmd.Context(), node.Open, func(c *node.Client) error {
 				done, err := c.ImportPeers(cmd.Context(), format, from)
+				bar.End()
 				if err != nil {
 					return err
 				}
@@ -83,6 +87,33 @@ func (a *app) peersImportCommand() *cobra.Command {
 	a.options.folderFlags(c)
 	c.Flags().BoolVar(&csv, "csv", false, "the file is a table; so is one whose name ends in .csv")
 	return c
+}
+
+// watchedReader shows how much of what is read has been.
+type watchedReader struct {
+	from       io.Reader
+	read, size int64 // size is 0 if nobody knows
+	bar        *terminal.Progress
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.from.Read(p)
+	w.read += int64(n)
+	w.bar.Show(w.read, w.size, "%d kB read", w.read/1000)
+	return n, err
+}
+
+// sizeOf is how long a file is; 0 of what is none.
+func sizeOf(from io.Reader) int64 {
+	f, ok := from.(*os.File)
+	if !ok {
+		return 0
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
 }
 
 func (a *app) printImported(done node.Imported) {

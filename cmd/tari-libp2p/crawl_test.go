@@ -11,9 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/tari-libp2p/tari-libp2p/crawl"
 )
 
 // lines are the JSON objects that a command printed.
@@ -120,28 +117,6 @@ func TestCrawlInterrupted(t *testing.T) {
 	o := result{out: out.String()}.object(t)
 	if code != exitOther || o["failure"] != "other" || o["peers"] != 1.0 || o["waiting"] != 1.0 || !strings.Contains(o["error"].(string), "interrupted") {
 		t.Errorf("%d: %s%s", code, &out, &errs)
-	}
-}
-
-// TestBar: how far a crawl is, on one line that is empty in the end.
-func TestBar(t *testing.T) {
-	var w bytes.Buffer
-	if newBar(&w) != nil {
-		t.Error("a bar where there is no terminal")
-	}
-	var none *bar
-	none.draw(crawl.Progress{})
-	none.end()
-	b := &bar{w: &w}
-	b.draw(crawl.Progress{})
-	b.draw(crawl.Progress{Known: 10, Done: 10}) // too soon
-	b.last = time.Time{}
-	b.draw(crawl.Progress{Known: 30, Done: 10, Reached: 7, Visits: 4})
-	b.end()
-	want := clearLine + "[" + strings.Repeat(".", 30) + "] 0 of 0 peers, 0 reached, 0 being visited" +
-		clearLine + "[" + strings.Repeat("#", 10) + strings.Repeat(".", 20) + "] 10 of 30 peers, 7 reached, 4 being visited" + clearLine
-	if w.String() != want {
-		t.Errorf("%q", w.String())
 	}
 }
 

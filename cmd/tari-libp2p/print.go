@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/terminal"
 )
 
 // schema is the version of every JSON object that the command prints. Fields may be added within a version.
@@ -113,4 +116,13 @@ func preview(message []byte) string {
 		return strconv.Quote(string(shown)) + more
 	}
 	return fmt.Sprintf("hex %x%s", shown, more)
+}
+
+// progress is for how far a command is, on standard error. It is nil, which shows nothing, if that is no terminal, or if the command
+// prints lines on one meanwhile: they would get mixed up.
+func (a *app) progress(lines bool) *terminal.Progress {
+	if lines && terminal.Is(a.out.w) {
+		return nil
+	}
+	return terminal.NewProgress(a.err.w, os.Getenv)
 }
