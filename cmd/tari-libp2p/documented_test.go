@@ -51,7 +51,7 @@ func TestFieldsDocumented(t *testing.T) {
 		with("peers", "add", friend), with("ban", key(friend)), with("peers", "list"), with("peers", "banned"), with("unban", key(friend)),
 		with("peers", "allow", key(friend)), with("peers", "allowed"), with("peers", "disallow", key(friend)), with("unban", "--all"),
 		with("peers", "get", key(them.peer)), with("peers", "export", book), with("peers", "import", book), with("peers", "rm", key(friend)),
-		with("send", key(them.peer), "x"), with("dial", key(them.peer)), with("connections"), with("status"), with("doctor"), with("log"),
+		with("send", key(them.peer), "x"), with("dial", key(them.peer)), with("connections"), with("status"), with("top", "--once"), with("doctor"), with("log"),
 		{"ping", them.peer},
 		{"ping", friend[:64] + "::" + address},
 		{"liveness", address},

@@ -148,7 +148,7 @@ func contents(binary, target string, parts *parts) ([]file, error) {
 		{name: filepath.Base(binary), content: program, executable: true},
 		{name: "LICENSES-of-dependencies.txt", content: licenses},
 	}
-	names := []string{"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/operating.md"}
+	names := []string{"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/operating.md", "docs/pictures/top.svg"}
 	if strings.HasPrefix(target, "linux/") {
 		names = append(names, "packaging/tari-libp2p.service", "packaging/tari-libp2p.sysusers")
 	}
