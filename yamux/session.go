@@ -25,6 +25,7 @@ type Session struct {
 	churn  budget
 	woken  []*Stream // whose readers are told before more is waited for
 
+	grown    atomic.Uint32 // the largest window that a stream has grown to
 	ending   atomic.Bool   // err is set: what still arrives is for nobody
 	finished chan struct{} // closed by the reading goroutine as its last act
 

@@ -29,7 +29,8 @@ type Stream struct {
 	coming     uint32    // of the frame being read, off recvWindow and not in received yet
 	recvWindow uint32    // what the peer may still send
 	recvMax    uint32    // the size of the window, reserved in the session's memory
-	updated    time.Time // when the peer got credit last
+	given      uint32    // what the peer got since measured
+	measured   time.Time // when half of the window had been read last
 	recvErr    error     // what Read returns when received is empty; io.EOF after FIN
 	readClosed error     // what Read returns at once: closed on this side
 	readLimit  deadline
@@ -54,7 +55,7 @@ func newStream(s *Session, id uint32, owed uint16) *Stream {
 	st := &Stream{
 		s: s, id: id, owed: owed,
 		recvWindow: initialWindow, recvMax: initialWindow, credit: initialWindow,
-		updated: time.Now(),
+		measured: time.Now(),
 	}
 	st.readable.L, st.writable.L = &st.mu, &st.mu
 	return st
@@ -123,7 +124,12 @@ func (st *Stream) awaitData(p []byte) int {
 	return n
 }
 
-// afterRead gives the peer new credit once half of the window was read.
+// soon is how much of a large window may be read before the peer gets credit.
+const soon = 1 << 20
+
+// afterRead gives the peer new credit: once half of the window was read, of a
+// large one a quarter, so that less of it lies idle for a round trip for want
+// of the rest.
 func (st *Stream) afterRead() {
 	if st.received.size == 0 {
 		st.drained()
@@ -132,27 +138,36 @@ func (st *Stream) afterRead() {
 		return
 	}
 	credit := st.recvMax - st.recvWindow - st.coming - uint32(st.received.size)
-	if credit < st.recvMax/2 {
+	if credit < max(st.recvMax/4, min(st.recvMax/2, soon)) {
 		return
 	}
-	now := time.Now()
-	if rtt := st.s.pulse.roundTrip(); now.Sub(st.updated) < 2*rtt {
-		credit += st.growWindow()
+	if st.given += credit; st.given >= st.recvMax/2 {
+		now := time.Now()
+		if rtt := st.s.pulse.roundTrip(); now.Sub(st.measured) < 2*rtt {
+			credit += st.growWindow()
+		}
+		st.measured, st.given = now, 0
 	}
-	st.updated = now
 	st.announce() // a SYN with a length would say something else
 	st.recvWindow += credit
 	st.s.w.control(header{typeWindowUpdate, st.takeOwed(), st.id, credit})
 }
 
-// growWindow doubles the window: half of it was read within two round trips, so
-// a larger one would have carried more.
+// growWindow doubles the window: half of it was read within two round trips,
+// so a larger one would have carried more. A stream of a session in which one
+// grew further before gets as much at once.
 func (st *Stream) growWindow() uint32 {
 	growth := min(st.recvMax, st.s.cfg.MaxWindow-st.recvMax)
-	if growth == 0 || !st.s.mem.reserve(growth, priorityGrowth) {
+	grown := st.s.grown.Load()
+	if further := grown - min(grown, st.recvMax); further > growth && st.s.mem.reserve(further, priorityGrowth) {
+		growth = further
+	} else if growth == 0 || !st.s.mem.reserve(growth, priorityGrowth) {
 		return 0
 	}
 	st.recvMax += growth
+	if st.recvMax > grown {
+		st.s.grown.Store(st.recvMax) // of two at once either will do
+	}
 	return growth
 }
 

@@ -264,6 +264,71 @@ func TestWindowGrows(t *testing.T) {
 	}
 }
 
+// TestWindowStays: the second stream of a session does not have to find out again how far its window may grow. Counted are round trips of
+// a link that takes as much at once as the windows let through.
+func TestWindowStays(t *testing.T) {
+	const rtt, size = 100 * time.Millisecond, 64 << 20
+	synctest.Test(t, func(t *testing.T) {
+		near, nearer := pipe(wide - 1)
+		further, far := pipe(wide - 1)
+		go delay(further, nearer, rtt/2)
+		go delay(nearer, further, rtt/2)
+		cfg := Config{KeepAlive: -1}
+		c, s := start(t, near, true, cfg), start(t, far, false, cfg)
+		transfer := func() time.Duration {
+			st := open(t, c)
+			go st.Write(make([]byte, size))
+			other := accept(t, s)
+			other.SetDeadline(time.Time{})
+			began := time.Now()
+			if _, err := io.CopyN(io.Discard, other, size); err != nil {
+				t.Error(err)
+			}
+			took := time.Since(began)
+			st.Reset()
+			other.Reset()
+			return took
+		}
+		first, second := transfer(), transfer()
+		t.Logf("%d MiB in %v, then in %v", size>>20, first, second)
+		if first > 11*rtt || second > 6*rtt {
+			t.Errorf("%d MiB took %v, then %v; want 11 and 6 round trips of %v at most", size>>20, first, second, rtt)
+		}
+		if s.mem.used != 0 {
+			t.Errorf("%d bytes were not given back", s.mem.used)
+		}
+		near.Close()
+		c.Close()
+		s.Close()
+		time.Sleep(rtt) // until nothing is under way
+	})
+}
+
+// delay carries what comes from one end to another, each byte so much later, until the one ends.
+func delay(from, to *pipeEnd, by time.Duration) {
+	type piece struct {
+		data []byte
+		due  time.Time
+	}
+	under := make(chan piece, 1<<16)
+	go func() {
+		for p := range under {
+			time.Sleep(time.Until(p.due))
+			to.Write(p.data)
+		}
+		to.Close()
+	}()
+	defer close(under)
+	for {
+		data := make([]byte, 64<<10)
+		n, err := from.Read(data)
+		if err != nil {
+			return
+		}
+		under <- piece{data[:n], time.Now().Add(by)}
+	}
+}
+
 // TestCoalescing: small writes that wait together leave in one frame.
 func TestCoalescing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
