@@ -62,8 +62,8 @@ type Book struct {
 	// read it. A Record in it is never changed, only replaced.
 	mu    sync.RWMutex
 	peers map[tarikey.PublicKey]*Record
-	nodes map[tarikey.NodeID]tarikey.PublicKey // every peer's node id
-	order tree                                 // the keys of nodes
+	nodes map[tarikey.NodeID]*Record // the same by node id
+	order tree                       // what is in nodes
 
 	flushing sync.Mutex
 	flushed  uint64 // how many changes are on disk
@@ -82,7 +82,7 @@ func openStore(store ds.Datastore, cfg Config, keepOld func([]query.Entry) error
 	cfg.keepRemoved = cmp.Or(cfg.keepRemoved, keepRemoved)
 	b := &Book{
 		cfg: cfg, store: store,
-		peers: map[tarikey.PublicKey]*Record{}, nodes: map[tarikey.NodeID]tarikey.PublicKey{}, pending: map[tarikey.PublicKey][]byte{},
+		peers: map[tarikey.PublicKey]*Record{}, nodes: map[tarikey.NodeID]*Record{}, pending: map[tarikey.PublicKey][]byte{},
 	}
 	ctx := context.Background()
 	if err := checkSchema(ctx, store, keepOld); err != nil {

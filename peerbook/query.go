@@ -18,7 +18,7 @@ import (
 // GetNode is Get by node id.
 func (b *Book) GetNode(node tarikey.NodeID) (Record, bool) {
 	b.mu.RLock()
-	r := b.peers[b.nodes[node]]
+	r := b.nodes[node]
 	b.mu.RUnlock()
 	if r == nil || !r.Removed.IsZero() {
 		return Record{}, false
@@ -84,7 +84,11 @@ func (b *Book) Random(n int, keep func(Record) bool) []Record {
 // node ids, the nearest first, of those that keep says yes to, all if it is
 // nil; no banned or removed ones.
 func (b *Book) Closest(to tarikey.NodeID, n int, keep func(Record) bool) []Record {
-	for most := 2 * n; ; most *= 4 {
+	most := n
+	if keep != nil {
+		most = 2 * n
+	}
+	for ; ; most *= 4 {
 		near, all := b.near(to, most)
 		if out := take(near, n, keep); len(out) >= n || all {
 			return out
@@ -92,29 +96,36 @@ func (b *Book) Closest(to tarikey.NodeID, n int, keep func(Record) bool) []Recor
 	}
 }
 
-// near returns up to most records, removed ones left out, the nearest first, and
-// whether these are all.
+// near returns up to most records, banned and removed ones left out, the
+// nearest first, and whether these are all.
 func (b *Book) near(to tarikey.NodeID, most int) (near []*Record, all bool) {
+	now := time.Now()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for node := range b.order.nearest(to, 0) {
+	near = make([]*Record, 0, max(0, min(most, b.order.count)))
+	for e := range b.order.nearest(to, 0) {
 		if len(near) >= most {
 			return near, false
 		}
-		near = b.appendNode(near, node)
+		if e.welcome(now) {
+			near = append(near, e.Record)
+		}
 	}
 	return near, true
 }
 
 // some looks at up to most records, by chance and in an order by chance, and
-// returns those that are not removed, and whether it looked at all.
+// returns those that are not banned or removed, and whether it looked at all.
 func (b *Book) some(most int) (some []*Record, all bool) {
+	now := time.Now()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	total := b.order.count
 	if most >= total/2 {
-		for node := range b.nodes {
-			some = b.appendNode(some, node)
+		for _, r := range b.nodes {
+			if r.welcome(now) {
+				some = append(some, r)
+			}
 		}
 		rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
 		return some, true
@@ -122,16 +133,12 @@ func (b *Book) some(most int) (some []*Record, all bool) {
 	for seen := make(map[int]bool, most); len(seen) < most; {
 		if i := rand.IntN(total); !seen[i] {
 			seen[i] = true
-			some = b.appendNode(some, b.order.at(i))
+			if e := b.order.at(i); e.welcome(now) {
+				some = append(some, e.Record)
+			}
 		}
 	}
 	return some, false
-}
-
-// entry is a record and its node id.
-type entry struct {
-	*Record
-	node tarikey.NodeID
 }
 
 // entries are all records but removed ones, in no order.
@@ -139,31 +146,22 @@ func (b *Book) entries() []entry {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	all := make([]entry, 0, len(b.nodes))
-	for node, key := range b.nodes {
-		if r := b.peers[key]; r.Removed.IsZero() {
+	for node, r := range b.nodes {
+		if r.Removed.IsZero() {
 			all = append(all, entry{Record: r, node: node})
 		}
 	}
 	return all
 }
 
-// appendNode appends a node's record, if it is not removed. b.mu is held.
-func (b *Book) appendNode(to []*Record, node tarikey.NodeID) []*Record {
-	if r := b.peers[b.nodes[node]]; r.Removed.IsZero() {
-		return append(to, r)
-	}
-	return to
-}
-
-// take returns the first n that are not banned and that keep says yes to.
+// take returns the first n that keep says yes to.
 func take(from []*Record, n int, keep func(Record) bool) []Record {
-	now := time.Now()
-	var out []Record
+	out := slices.Grow([]Record(nil), max(0, min(n, len(from))))
 	for _, r := range from {
 		if len(out) >= n {
 			break
 		}
-		if !r.Banned(now) && (keep == nil || keep(*r)) {
+		if keep == nil || keep(*r) {
 			out = append(out, *r)
 		}
 	}

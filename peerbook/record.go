@@ -57,6 +57,9 @@ func (r Record) Addrs() []ma.Multiaddr {
 // Banned reports whether the record's ban still holds at that moment.
 func (r Record) Banned(at time.Time) bool { return at.Before(r.Ban.Until) }
 
+// welcome: the record is neither removed nor banned at that moment.
+func (r *Record) welcome(at time.Time) bool { return r.Removed.IsZero() && !at.Before(r.Ban.Until) }
+
 // Reached reports whether a dial of ours ever reached the peer at an address it
 // still has. Who has only come to us is no better known for it: that costs a
 // stranger nothing but the handshake.

@@ -132,13 +132,17 @@ func compareAge(x, y *Record) int {
 	return cmp.Or(x.LastSeen.Compare(y.LastSeen), x.AddedAt.Compare(y.AddedAt))
 }
 
-// set puts a record into the index. b.mu is held.
+// set puts a record into the index. Of two peers with one node id, the index by
+// node ids has the first. b.mu is held.
 func (b *Book) set(r *Record) {
-	if _, known := b.peers[r.Key]; !known {
-		if node := r.NodeID(); b.nodes[node].IsZero() {
-			b.nodes[node] = r.Key
-			b.order.add(node, 0)
-		}
+	e := entry{r, r.NodeID()}
+	switch old := b.nodes[e.node]; {
+	case old == nil:
+		b.nodes[e.node] = r
+		b.order.add(e, 0)
+	case old.Key == r.Key:
+		b.nodes[e.node] = r
+		b.order.replace(e)
 	}
 	b.peers[r.Key] = r
 }
@@ -148,7 +152,7 @@ func (b *Book) drop(r *Record) {
 	node := r.NodeID()
 	b.mu.Lock()
 	delete(b.peers, r.Key)
-	if b.nodes[node] == r.Key {
+	if first := b.nodes[node]; first != nil && first.Key == r.Key {
 		delete(b.nodes, node)
 		b.order.remove(node, 0)
 	}

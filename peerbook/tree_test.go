@@ -12,6 +12,7 @@ import (
 func TestTree(t *testing.T) {
 	var tr tree
 	var all []tarikey.NodeID
+	records := map[tarikey.NodeID]*Record{}
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func() (id tarikey.NodeID) {
 		from := 0
@@ -26,12 +27,19 @@ func TestTree(t *testing.T) {
 	check := func() {
 		to := draw()
 		slices.SortFunc(all, func(x, y tarikey.NodeID) int { return x.Distance(to).Compare(y.Distance(to)) })
-		if got := slices.Collect(tr.nearest(to, 0)); !slices.Equal(got, all) {
+		var got []tarikey.NodeID
+		for e := range tr.nearest(to, 0) {
+			if e.Record != records[e.node] {
+				t.Fatal("a record that is not the last")
+			}
+			got = append(got, e.node)
+		}
+		if !slices.Equal(got, all) {
 			t.Fatalf("%d ids, not in the order of %d", len(got), len(all))
 		}
 		seen := map[tarikey.NodeID]bool{}
 		for i := range tr.count {
-			seen[tr.at(i)] = true
+			seen[tr.at(i).node] = true
 		}
 		if tr.count != len(all) || len(seen) != len(all) {
 			t.Fatalf("count %d, %d different of %d", tr.count, len(seen), len(all))
@@ -41,13 +49,18 @@ func TestTree(t *testing.T) {
 		for len(all) < size {
 			if id := draw(); !slices.Contains(all, id) {
 				all = append(all, id)
-				tr.add(id, 0)
+				records[id] = &Record{}
+				tr.add(entry{records[id], id}, 0)
 			}
 		}
 		for len(all) > size {
 			i := random.IntN(len(all))
 			tr.remove(all[i], 0)
 			all = slices.Delete(all, i, i+1)
+		}
+		for i := range len(all) / 2 {
+			records[all[i]] = &Record{Network: "new"}
+			tr.replace(entry{records[all[i]], all[i]})
 		}
 		check()
 	}
