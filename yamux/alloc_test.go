@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 // TestAllocations: moving data allocates nothing once buffers are warm.
@@ -26,6 +27,7 @@ func allocations(t *testing.T, connect func(testing.TB) (net.Conn, net.Conn)) {
 	for _, size := range []int{100, 1000, 64 << 10} {
 		msg, buf := make([]byte, size), make([]byte, size)
 		n := testing.AllocsPerRun(500, func() {
+			st.SetDeadline(time.Now().Add(safety)) // a new one each time
 			st.Write(msg)
 			io.ReadFull(other, buf)
 		})

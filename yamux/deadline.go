@@ -5,35 +5,56 @@ import (
 	"time"
 )
 
-// deadline belongs to one direction of a stream, under the stream's lock.
+// deadline belongs to one direction of a stream, under the stream's lock. Its
+// timer is left alone as long as it does not fire too late: who sets a new
+// deadline for each message pays for no timer.
 type deadline struct {
-	timer  *time.Timer
+	at     time.Time // zero: none
 	passed bool
+	timer  *time.Timer // made with the first deadline
+	fires  time.Time   // when the timer does; zero: it does not
 }
 
 // set sets the deadline and wakes everybody who waits on cond when it passes.
 func (d *deadline) set(t time.Time, cond *sync.Cond) {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
+	d.at, d.passed = t, false
+	if !t.IsZero() {
+		d.wait(cond)
 	}
-	d.passed = false
-	switch left := time.Until(t); {
-	case t.IsZero():
+}
+
+// wait notes that the deadline has passed, or sees to it that the timer does.
+func (d *deadline) wait(cond *sync.Cond) {
+	left := time.Until(d.at)
+	switch {
 	case left <= 0:
 		d.passed = true
 		cond.Broadcast()
+		return
+	case !d.fires.IsZero() && !d.at.Before(d.fires):
+		return
+	case d.timer == nil:
+		d.timer = time.AfterFunc(left, func() { d.fired(cond) })
 	default:
-		var timer *time.Timer
-		timer = time.AfterFunc(left, func() {
-			cond.L.Lock()
-			defer cond.L.Unlock()
-			if d.timer == timer { // else it was set anew meanwhile
-				d.passed = true
-				cond.Broadcast()
-			}
-		})
-		d.timer = timer
+		d.timer.Reset(left)
+	}
+	d.fires = d.at
+}
+
+// fired looks whether the deadline is still the one that the timer was set for.
+func (d *deadline) fired(cond *sync.Cond) {
+	cond.L.Lock()
+	defer cond.L.Unlock()
+	d.fires = time.Time{}
+	if !d.at.IsZero() && !d.passed {
+		d.wait(cond)
+	}
+}
+
+// stop stops the timer, so that it does not keep a stream that is gone in memory.
+func (d *deadline) stop() {
+	if d.timer != nil && d.timer.Stop() {
+		d.fires = time.Time{}
 	}
 }
 

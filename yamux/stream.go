@@ -348,6 +348,8 @@ func (st *Stream) forget() {
 	if st.linger != nil {
 		st.linger.Stop()
 	}
+	st.readLimit.stop()
+	st.writeLimit.stop()
 	st.s.forget(st)
 	st.s.mem.release(st.recvMax)
 }
