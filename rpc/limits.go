@@ -83,6 +83,7 @@ const (
 	maxNesting      = 100              // messages inside of each other, as prost has it
 	defaultBudget   = 16384
 	noRetryWhenFull = 10 * time.Second // our own choice: how long a pool believes "no sessions"
+	leadTime        = time.Millisecond // likewise: how long a handler may take before it is heard whether it is cancelled
 )
 
 func orDefault[T int | time.Duration](v, def T) T {

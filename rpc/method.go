@@ -43,7 +43,9 @@ func (b Budget) response() int { return orDefault(b.Response, defaultBudget) }
 // is made by the method Serve of Unary and Streaming.
 type Method struct {
 	number uint32
-	serve  func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error
+	// One of them is nil.
+	unary  func(ctx context.Context, from peer.ID, payload []byte) (proto.Message, error)
+	stream func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error
 }
 
 // Serve serves the method with f. ctx ends at the call's deadline, when the
@@ -52,16 +54,12 @@ type Method struct {
 // is a *Status is what the client is told; of any other it learns nothing but
 // that there was one.
 func (m Unary[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Req) (Resp, error)) Method {
-	return Method{m.Number, func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error {
+	return Method{number: m.Number, unary: func(ctx context.Context, from peer.ID, payload []byte) (proto.Message, error) {
 		req, err := decodeRequest[Req](payload, m.Budget)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		resp, err := f(ctx, from, req)
-		if err != nil {
-			return err
-		}
-		return out.last(ctx, resp)
+		return f(ctx, from, req)
 	}}
 }
 
@@ -70,7 +68,7 @@ func (m Unary[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Re
 // the next. The call ends with f's items or with its first error. The deadline
 // counts anew for each item. For the rest see Unary.Serve.
 func (m Streaming[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Req) iter.Seq2[Resp, error]) Method {
-	return Method{m.Number, func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error {
+	return Method{number: m.Number, stream: func(ctx context.Context, from peer.ID, payload []byte, out *outflow) error {
 		req, err := decodeRequest[Req](payload, m.Budget)
 		if err != nil {
 			return err

@@ -30,19 +30,13 @@ func newOutflow(id uint32, limit int, buf []byte) *outflow {
 }
 
 // item adds an item, and waits for room before that.
-func (o *outflow) item(ctx context.Context, m proto.Message) error { return o.add(ctx, m, 0) }
-
-// last adds the answer of a unary method.
-func (o *outflow) last(ctx context.Context, m proto.Message) error { return o.add(ctx, m, flagFIN) }
-
-func (o *outflow) add(ctx context.Context, m proto.Message, set flags) (err error) {
+func (o *outflow) item(ctx context.Context, m proto.Message) (err error) {
 	for !o.locked(func() {
 		if o.ended { // late, and the client knows
 			err = errLate
 			return
 		}
-		o.pending, err = appendWith(o.pending, response{ID: o.id, Flags: set}, m, o.limit)
-		o.ended = set&flagFIN != 0 && err == nil
+		o.pending, err = appendAnswer(o.pending, response{ID: o.id}, m, o.limit)
 	}) {
 		select {
 		case <-o.room:
@@ -50,10 +44,22 @@ func (o *outflow) add(ctx context.Context, m proto.Message, set flags) (err erro
 			return context.Cause(ctx)
 		}
 	}
-	if tooLarge, ok := errors.AsType[*tariproto.FrameSizeError](err); ok {
-		return &Status{General, fmt.Sprintf("the response has %d bytes, the limit is %d", tooLarge.Size, tooLarge.Max)}
-	}
 	return err
+}
+
+// appendAnswer appends a response of which m is the payload. One that is too
+// large is a *Status.
+func appendAnswer(b []byte, r response, m proto.Message, limit int) ([]byte, error) {
+	b, err := appendWith(b, r, m, limit)
+	if tooLarge, ok := errors.AsType[*tariproto.FrameSizeError](err); ok {
+		err = &Status{General, fmt.Sprintf("the response has %d bytes, the limit is %d", tooLarge.Size, tooLarge.Max)}
+	}
+	return b, err
+}
+
+// refusal is the last response to a request, with an error.
+func refusal(id uint32, s *Status) response {
+	return response{ID: id, Status: s.Code, Flags: flagFIN, Payload: []byte(s.Text)}
 }
 
 // fin ends a stream.
@@ -63,9 +69,7 @@ func (o *outflow) fin() error {
 }
 
 // fail ends the call with an error, if nothing else has ended it.
-func (o *outflow) fail(s *Status) {
-	o.end(response{ID: o.id, Status: s.Code, Flags: flagFIN, Payload: []byte(s.Text)})
-}
+func (o *outflow) fail(s *Status) { o.end(refusal(o.id, s)) }
 
 func (o *outflow) end(r response) {
 	o.mu.Lock()

@@ -244,6 +244,7 @@ func TestClosePool(t *testing.T) {
 		if _, err := echo.Call(context.Background(), p, nil); !is[*SessionError](err) {
 			t.Errorf("got %v", err)
 		}
+		time.Sleep(leadTime)
 		synctest.Wait()
 		if n := h.server.Sessions(); n != 0 {
 			t.Errorf("%d sessions", n)

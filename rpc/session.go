@@ -1,21 +1,27 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
-// session is the server's side of a stream. Two goroutines share it: read is
-// what the client says, everything else is on the stream's own. A third is the
-// handler of the call that runs; there is never more than one.
+// session is the server's side of a stream. One goroutine at a time has the
+// lead: it reads what the client says and serves it, so that a short call costs
+// no change of goroutines. Of a call that streams or takes its time another
+// goroutine takes the lead, to hear it cancelled; there is never more than one
+// call.
 //
 //	client                                server
 //	  | hello{versions} ------------------> |   within 10 s, at most 1 KiB
@@ -45,10 +51,10 @@ type session struct {
 	ctx     context.Context // ends with the session
 	cancel  context.CancelCauseFunc
 
-	frames frames     // of read, once the handshake is over
-	calls  chan *call // from read, which closes it
-
-	buf []byte // for what is written
+	work   sync.WaitGroup // goroutines other than the stream's own
+	idle   idle
+	frames frames // of who has the lead
+	buf    []byte // for what is written; of who serves the call that runs, else of who has the lead
 }
 
 // call is a request, or something else to be answered.
@@ -57,11 +63,19 @@ type call struct {
 	oversized int // if not 0, the bytes of a request that was not read
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
+	served    bool          // for an idle session it counts
+	turn      chan struct{} // closed when the call before it is over; nil if there was none
+	led       bool          // another goroutine has the lead meanwhile
 	done      chan struct{} // closed when the session has finished with it
+
+	// Of a unary one:
+	answered atomic.Bool   // who sets it is the one who answers
+	written  chan struct{} // closed when the handler has returned and the answer is written, if that took its time
+	failed   error         // of that write
 }
 
 func newSession(s *Server, p peer.ID, methods map[uint32]Method, stream network.Stream) *session {
-	x := &session{server: s, rules: rulesOn(stream.Conn(), s.cfg.Era), peer: p, methods: methods, stream: stream, calls: make(chan *call, 1)}
+	x := &session{server: s, rules: rulesOn(stream.Conn(), s.cfg.Era), peer: p, methods: methods, stream: stream}
 	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
 	x.frames = frames{r: stream, limit: maxHandshake}
 	return x
@@ -108,10 +122,11 @@ func (x *session) serve() (err error) {
 	}
 	defer x.server.leave(x)
 
-	go x.read()
-	err = x.run()
-	x.cancel(err)
-	switch err {
+	x.idle.begin(x)
+	x.lead(nil)
+	x.work.Wait()
+	x.idle.end()
+	switch err = context.Cause(x.ctx); err {
 	case errHungUp:
 		err = nil
 		fallthrough
@@ -119,10 +134,6 @@ func (x *session) serve() (err error) {
 		x.stream.Close()
 	default:
 		_ = x.stream.Reset()
-	}
-	for c := range x.calls { // until read has ended
-		c.cancel(err)
-		close(c.done)
 	}
 	return err
 }
@@ -191,12 +202,11 @@ func (x *session) arm(set func(time.Time) error, d time.Duration) error {
 	return nil
 }
 
-// read hands what the client sends to run, one thing at a time: while a call
-// runs only a frame that may be a FIN is read behind it, so that the client's
-// window and not we hold the rest.
-func (x *session) read() {
-	defer close(x.calls)
-	var running *call
+// lead reads what the client says and serves it, until the session ends or
+// another goroutine has the lead. While running is under way only a frame that
+// may be its FIN is read behind it, so that the client's window and not we hold
+// the rest.
+func (x *session) lead(running *call) {
 	for {
 		c, err := x.readCall(running)
 		if err == io.EOF {
@@ -215,14 +225,59 @@ func (x *session) read() {
 		}
 		c.ctx, c.cancel = context.WithCancelCause(x.ctx)
 		c.done = make(chan struct{})
-		select {
-		case x.calls <- c:
-			running = c
-		case <-x.ctx.Done():
-			c.cancel(nil)
+		if running != nil && !running.over() {
+			x.queue(c, running)
+			return
+		}
+		running = c
+		if left, err := x.serveCall(c); left {
+			return
+		} else if x.finish(c, err); err != nil {
 			return
 		}
 	}
+}
+
+// queue serves a call that came behind another when that is over, and gives the
+// lead to another goroutine, but not before all others had their turn: one
+// waits, and what is behind it is not read.
+func (x *session) queue(c, running *call) {
+	c.led, c.turn = true, make(chan struct{})
+	if running.turn != nil {
+		select {
+		case <-running.turn:
+		case <-x.ctx.Done():
+		}
+	}
+	x.work.Go(func() { x.lead(c) })
+	<-running.done // its context ends with the session's
+	close(c.turn)
+	if left, err := x.serveCall(c); !left {
+		x.finish(c, err)
+	}
+}
+
+// over says whether the session has finished with the call.
+func (c *call) over() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish is the end of a call, and after an error that of the session.
+func (x *session) finish(c *call, err error) {
+	c.cancel(nil)
+	if err != nil {
+		x.cancel(err)
+	}
+	if c.served {
+		x.idle.busy(false)
+	}
+	c.Payload = nil // who has the lead remembers the call
+	close(c.done)
 }
 
 // readCall reads the next frame, a long one not before running has ended.
@@ -263,38 +318,14 @@ func idAt(start []byte) uint32 {
 	return uint32(id)
 }
 
-// run answers one thing after the other, until there is nothing more.
-func (x *session) run() error {
-	idle := time.NewTimer(x.server.cfg.Idle)
-	defer idle.Stop()
-	for {
-		select {
-		case <-x.ctx.Done():
-			return context.Cause(x.ctx)
-		case <-idle.C:
-			return errIdle
-		case c, more := <-x.calls:
-			if !more { // read has ended, and the session with it
-				return context.Cause(x.ctx)
-			}
-			served, err := x.answer(c)
-			c.cancel(nil)
-			close(c.done)
-			if err != nil {
-				return err
-			}
-			if served {
-				idle.Reset(x.server.cfg.Idle)
-			}
-		}
-	}
-}
-
-// answer answers one request and says whether a method was called for it.
-func (x *session) answer(c *call) (served bool, err error) {
+// serveCall answers one request. left means that other goroutines have the lead
+// and finish the call.
+func (x *session) serveCall(c *call) (left bool, err error) {
 	method, known := x.methods[c.Method]
 	switch {
-	case context.Cause(c.ctx) == errCancelled: // before its turn
+	case x.ctx.Err() != nil:
+		return false, context.Cause(x.ctx)
+	case c.ctx.Err() != nil: // cancelled before its turn
 		return false, nil
 	case c.oversized > 0:
 		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.rules.request)
@@ -302,14 +333,83 @@ func (x *session) answer(c *call) (served bool, err error) {
 		return false, x.write(appendFrame(x.buf[:0], response{ID: c.ID, Flags: flagACK}), refusalTime)
 	case c.Deadline < 1:
 		return false, x.fail(c, BadRequest, "invalid deadline: it must be 1 s or more")
-	case !known:
-		return true, x.fail(c, UnsupportedMethod, "there is no method %d", c.Method)
+	}
+	x.idle.busy(true)
+	c.served = true
+	if !known {
+		return false, x.fail(c, UnsupportedMethod, "there is no method %d", c.Method)
 	}
 	deadline := x.server.cfg.MaxDeadline
 	if c.Deadline < uint64(deadline/time.Second) {
 		deadline = time.Duration(c.Deadline) * time.Second
 	}
-	return true, x.call(c, method, deadline)
+	if method.unary != nil {
+		return x.unary(c, method, deadline)
+	}
+	x.giveLead(c)
+	x.finish(c, x.call(c, method, deadline))
+	return true, nil
+}
+
+// giveLead has another goroutine hear what comes while a call runs.
+func (x *session) giveLead(c *call) {
+	if !c.led {
+		c.led = true
+		x.work.Go(func() { x.lead(c) })
+	}
+}
+
+// unary runs a unary method's handler and writes what it answers. When that
+// takes its time, another goroutine looks after the rest.
+func (x *session) unary(c *call, m Method, deadline time.Duration) (left bool, err error) {
+	c.written = make(chan struct{})
+	x.work.Add(1)
+	slow := time.AfterFunc(leadTime, func() {
+		defer x.work.Done()
+		x.attend(c, deadline)
+	})
+	answer, err := m.unary(c.ctx, x.peer, c.Payload)
+	if err = x.reply(c, answer, err, deadline); slow.Stop() {
+		x.work.Done()
+		return false, err
+	}
+	c.failed = err
+	close(c.written)
+	return true, nil
+}
+
+// attend is with a unary call that takes its time. It gives the lead to another
+// goroutine, tells the client when the call is late, and finishes it.
+func (x *session) attend(c *call, deadline time.Duration) {
+	x.giveLead(c)
+	late := time.NewTimer(deadline - leadTime)
+	defer late.Stop()
+	var err error
+	select {
+	case <-c.written:
+	case <-late.C:
+		err = x.reply(c, nil, errLate, deadline)
+		c.cancel(errLate) // nothing that the handler still does is of any use
+		<-c.written
+	}
+	x.finish(c, cmp.Or(err, c.failed))
+}
+
+// reply writes the answer to a unary call, or why there is none, unless there
+// was one.
+func (x *session) reply(c *call, answer proto.Message, failure error, deadline time.Duration) error {
+	if c.ctx.Err() != nil || c.answered.Swap(true) { // cancelled by the client, or the session ends
+		return nil
+	}
+	frame := x.buf[:0]
+	if failure == nil {
+		frame, failure = appendAnswer(frame, response{ID: c.ID, Flags: flagFIN}, answer, x.rules.frame)
+	}
+	if failure != nil {
+		frame = appendFrame(frame, refusal(c.ID, statusFor(failure)))
+	}
+	x.buf = small(frame)
+	return x.write(frame, deadline)
 }
 
 func (x *session) fail(c *call, code Code, format string, args ...any) error {
@@ -317,7 +417,7 @@ func (x *session) fail(c *call, code Code, format string, args ...any) error {
 	return x.write(appendFrame(x.buf[:0], response{ID: c.ID, Status: code, Flags: flagFIN, Payload: []byte(text)}), refusalTime)
 }
 
-// call runs a method's handler and writes what it answers, which may take
+// call runs a streaming method's handler and writes what it answers, which may take
 // deadline for each item, and deadline again until the client has taken it. It
 // returns when the handler has.
 func (x *session) call(c *call, m Method, deadline time.Duration) error {
@@ -330,7 +430,7 @@ func (x *session) call(c *call, m Method, deadline time.Duration) error {
 	}()
 	go func() {
 		defer close(returned)
-		if err := m.serve(c.ctx, x.peer, c.Payload, out); err != nil {
+		if err := m.stream(c.ctx, x.peer, c.Payload, out); err != nil {
 			out.fail(statusFor(err))
 		}
 	}()

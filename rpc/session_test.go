@@ -216,6 +216,7 @@ func TestFINCancels(t *testing.T) {
 			if n := h.handlers(); n != 1 {
 				t.Fatalf("%d handlers run", n)
 			}
+			time.Sleep(leadTime)
 			r.send(request{ID: 1, Method: m, Flags: flagFIN, Deadline: 60})
 			if m == count.Number { // items that were on their way
 				for range 100_000 {
@@ -292,6 +293,7 @@ func TestHangUp(t *testing.T) {
 					r.send(request{ID: 1, Method: m, Deadline: 60})
 					synctest.Wait()
 					leave(r)
+					time.Sleep(leadTime)
 					synctest.Wait()
 					if n := h.server.Sessions() + h.handlers(); n != 0 && name != "mid-frame" {
 						t.Errorf("method %d: %d sessions and handlers are left", m, n)
@@ -322,6 +324,7 @@ func TestVanish(t *testing.T) {
 				synctest.Wait()
 			}
 		}
+		time.Sleep(leadTime)
 		synctest.Wait()
 		if n := h.server.Sessions() + h.handlers(); n != 0 {
 			t.Errorf("%d sessions and handlers are left", n)
@@ -342,22 +345,28 @@ func TestCancelsAndDoesNotRead(t *testing.T) {
 		"goes":            {func(r *raw) { r.CloseWrite() }, 0},
 		"asks, and goes":  {func(r *raw) { r.send(request{ID: 2, Method: echo.Number, Deadline: 9}); r.CloseWrite() }, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
-				r := h.shaken("alice")
-				r.send(request{ID: 1, Method: count.Number, Deadline: 600})
-				synctest.Wait()
-				r.send(request{ID: 1, Method: count.Number, Flags: flagFIN, Deadline: 600})
-				c.then(r)
-				started := time.Now()
-				for synctest.Wait(); h.server.Sessions() != 0; synctest.Wait() {
-					time.Sleep(second)
-				}
-				if took := time.Since(started); took != c.took {
-					t.Errorf("its place was free after %v", took)
-				}
+		for _, asked := range []request{
+			{ID: 1, Method: count.Number, Deadline: 600},
+			{ID: 1, Method: echo.Number, Deadline: 600, Payload: payload(1 << 20)},
+		} {
+			t.Run(fmt.Sprintf("%s, method %d", name, asked.Method), func(t *testing.T) {
+				bubble(t, ServerConfig{}, func(t *testing.T, h *harness) {
+					r := h.shaken("alice")
+					r.send(asked)
+					time.Sleep(leadTime)
+					synctest.Wait()
+					r.send(request{ID: 1, Method: asked.Method, Flags: flagFIN, Deadline: 600})
+					c.then(r)
+					started := time.Now()
+					for synctest.Wait(); h.server.Sessions() != 0; synctest.Wait() {
+						time.Sleep(second)
+					}
+					if took := time.Since(started); took != c.took {
+						t.Errorf("its place was free after %v", took)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
