@@ -53,6 +53,7 @@ type session struct {
 
 	work   sync.WaitGroup // goroutines other than the stream's own
 	idle   idle
+	slow   slow
 	frames frames // of who has the lead
 	buf    []byte // for what is written; of who serves the call that runs, else of who has the lead
 }
@@ -70,6 +71,7 @@ type call struct {
 
 	// Of a unary one:
 	answered atomic.Bool   // who sets it is the one who answers
+	limit    time.Duration // its deadline
 	written  chan struct{} // closed when the handler has returned and the answer is written, if that took its time
 	failed   error         // of that write
 }
@@ -123,9 +125,11 @@ func (x *session) serve() (err error) {
 	defer x.server.leave(x)
 
 	x.idle.begin(x)
+	x.slow.attend = x.attend
 	x.lead(nil)
 	x.work.Wait()
 	x.idle.end()
+	x.slow.stop()
 	switch err = context.Cause(x.ctx); err {
 	case errHungUp:
 		err = nil
@@ -257,6 +261,9 @@ func (x *session) queue(c, running *call) {
 	}
 }
 
+// cancelled says whether the client has cancelled the call, or the session ends.
+func (c *call) cancelled() bool { return c.ctx.Err() != nil }
+
 // over says whether the session has finished with the call.
 func (c *call) over() bool {
 	select {
@@ -325,7 +332,7 @@ func (x *session) serveCall(c *call) (left bool, err error) {
 	switch {
 	case x.ctx.Err() != nil:
 		return false, context.Cause(x.ctx)
-	case c.ctx.Err() != nil: // cancelled before its turn
+	case c.cancelled(): // before its turn
 		return false, nil
 	case c.oversized > 0:
 		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.rules.request)
@@ -362,14 +369,11 @@ func (x *session) giveLead(c *call) {
 // unary runs a unary method's handler and writes what it answers. When that
 // takes its time, another goroutine looks after the rest.
 func (x *session) unary(c *call, m Method, deadline time.Duration) (left bool, err error) {
-	c.written = make(chan struct{})
-	x.work.Add(1)
-	slow := time.AfterFunc(leadTime, func() {
-		defer x.work.Done()
-		x.attend(c, deadline)
-	})
+	c.written, c.limit = make(chan struct{}), deadline
+	x.work.Add(1) // attend; this goroutine's own end may come before its beginning
+	x.slow.begin(c)
 	answer, err := m.unary(c.ctx, x.peer, c.Payload)
-	if err = x.reply(c, answer, err, deadline); slow.Stop() {
+	if err = x.reply(c, answer, err); x.slow.end() {
 		x.work.Done()
 		return false, err
 	}
@@ -380,15 +384,16 @@ func (x *session) unary(c *call, m Method, deadline time.Duration) (left bool, e
 
 // attend is with a unary call that takes its time. It gives the lead to another
 // goroutine, tells the client when the call is late, and finishes it.
-func (x *session) attend(c *call, deadline time.Duration) {
+func (x *session) attend(c *call) {
+	defer x.work.Done()
 	x.giveLead(c)
-	late := time.NewTimer(deadline - leadTime)
+	late := time.NewTimer(c.limit - leadTime)
 	defer late.Stop()
 	var err error
 	select {
 	case <-c.written:
 	case <-late.C:
-		err = x.reply(c, nil, errLate, deadline)
+		err = x.reply(c, nil, errLate)
 		c.cancel(errLate) // nothing that the handler still does is of any use
 		<-c.written
 	}
@@ -397,8 +402,8 @@ func (x *session) attend(c *call, deadline time.Duration) {
 
 // reply writes the answer to a unary call, or why there is none, unless there
 // was one.
-func (x *session) reply(c *call, answer proto.Message, failure error, deadline time.Duration) error {
-	if c.ctx.Err() != nil || c.answered.Swap(true) { // cancelled by the client, or the session ends
+func (x *session) reply(c *call, answer proto.Message, failure error) error {
+	if c.cancelled() || c.answered.Swap(true) {
 		return nil
 	}
 	frame := x.buf[:0]
@@ -409,7 +414,7 @@ func (x *session) reply(c *call, answer proto.Message, failure error, deadline t
 		frame = appendFrame(frame, refusal(c.ID, statusFor(failure)))
 	}
 	x.buf = small(frame)
-	return x.write(frame, deadline)
+	return x.write(frame, c.limit)
 }
 
 func (x *session) fail(c *call, code Code, format string, args ...any) error {
