@@ -9,10 +9,6 @@ import (
 	"io"
 	"net"
 	"time"
-
-	flynn "github.com/flynn/noise"
-
-	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // Client does the handshake of the side that dialed. It ends with ctx, or when the peer takes longer than cfg.StepTimeout over a
@@ -46,25 +42,21 @@ func Server(ctx context.Context, c net.Conn, cfg Config) (*Conn, error) {
 
 // handshake is a handshake under way. After the first error, and after the pattern's last message, its steps do nothing.
 type handshake struct {
-	ctx       context.Context
-	cfg       Config
-	state     *flynn.HandshakeState
-	group     *ristretto
-	conn      *Conn
-	initiator bool // we are it
-	sizes     []int
-	message   int                // messages done
-	first     *flynn.CipherState // initiator to responder, after the last message
-	second    *flynn.CipherState // responder to initiator
-	unwatch   func() bool
-	watched   chan struct{} // closed when the watcher of ctx has run
-	err       error
+	ctx      context.Context
+	cfg      Config
+	state    *state
+	conn     *Conn
+	messages []message
+	done     int // messages
+	unwatch  func() bool
+	watched  chan struct{} // closed when the watcher of ctx has run
+	err      error
 }
 
 // begin sets up a handshake and has ctx interrupt c until finish.
 func begin(ctx context.Context, c net.Conn, cfg Config, initiator bool) (*handshake, error) {
 	script := cfg.Pattern.script()
-	if len(script.sizes) == 0 {
+	if len(script.messages) == 0 {
 		return nil, &HandshakeError{"start", errors.New("unknown pattern")}
 	}
 	if cfg.Static.IsZero() {
@@ -73,22 +65,8 @@ func begin(ctx context.Context, c net.Conn, cfg Config, initiator bool) (*handsh
 	if cfg.StepTimeout <= 0 {
 		cfg.StepTimeout = DefaultStepTimeout
 	}
-	group := &ristretto{static: cfg.Static, hash: cfg.HashDH}
-	state, err := flynn.NewHandshakeState(flynn.Config{
-		CipherSuite:   flynn.NewCipherSuite(group, flynn.CipherChaChaPoly, flynn.HashBLAKE2b),
-		Random:        cfg.Rand,
-		Pattern:       script.handshake,
-		Initiator:     initiator,
-		Prologue:      cfg.Prologue,
-		StaticKeypair: group.staticKey(),
-	})
-	if err != nil {
-		return nil, &HandshakeError{"start", err}
-	}
-	h := &handshake{
-		ctx: ctx, cfg: cfg, state: state, group: group, conn: newConn(c), initiator: initiator, sizes: script.sizes,
-		watched: make(chan struct{}),
-	}
+	h := &handshake{ctx: ctx, cfg: cfg, conn: newConn(c), messages: script.messages, watched: make(chan struct{})}
+	h.state = newState(&h.cfg, initiator)
 	h.unwatch = context.AfterFunc(ctx, func() {
 		defer close(h.watched)
 		_ = c.SetDeadline(time.Unix(1, 0)) // the step in progress fails, and step finds out why
@@ -98,17 +76,15 @@ func begin(ctx context.Context, c net.Conn, cfg Config, initiator bool) (*handsh
 
 // send writes the next message, after the preamble, in one Write, or leaves it to the first Write on the connection.
 func (h *handshake) send(preamble []byte) {
-	h.step("send", func(int) error {
-		head := len(preamble) + HeaderSize
-		out := make([]byte, head, head+128)
-		copy(out, preamble)
-		out, first, second, err := h.state.WriteMessage(out, nil)
+	h.step("send", func(m message) error {
+		out := make([]byte, 0, len(preamble)+HeaderSize+m.size)
+		out = append(out, preamble...)
+		out = binary.BigEndian.AppendUint16(out, uint16(m.size))
+		out, err := h.state.write(out, m.tokens)
 		if err != nil {
 			return err
 		}
-		h.first, h.second = first, second
-		binary.BigEndian.PutUint16(out[len(preamble):], uint16(len(out)-head))
-		if h.cfg.HoldLast && first != nil {
+		if h.cfg.HoldLast && h.done == len(h.messages)-1 {
 			h.conn.tx.held = out
 			return nil
 		}
@@ -119,18 +95,12 @@ func (h *handshake) send(preamble []byte) {
 
 // receive reads the next message. Reading may run ahead into the frames after the handshake: they stay in conn.
 func (h *handshake) receive() {
-	h.step("receive", func(size int) error {
-		body, err := h.frame(size)
+	h.step("receive", func(m message) error {
+		body, err := h.frame(m.size)
 		if err != nil {
 			return err
 		}
-		_, first, second, err := h.state.ReadMessage(nil, body)
-		var notAKey *tarikey.KeyError
-		if err != nil && !errors.As(err, &notAKey) {
-			return ErrBadMessage // the size was right, so only a tag can be wrong
-		}
-		h.first, h.second = first, second
-		return err
+		return h.state.read(body, m.tokens)
 	})
 }
 
@@ -149,7 +119,7 @@ func (h *handshake) frame(size int) ([]byte, error) {
 		err := rx.fill(h.conn.inner)
 		switch {
 		case err == nil:
-		case h.initiator && h.message == 1 && rx.empty() && !isTimeout(err):
+		case h.state.initiator && h.done == 1 && rx.empty() && !isTimeout(err):
 			return nil, fmt.Errorf("%w (%w)", ErrNoAnswer, err)
 		case err == io.EOF:
 			return nil, io.ErrUnexpectedEOF
@@ -160,8 +130,8 @@ func (h *handshake) frame(size int) ([]byte, error) {
 }
 
 // step does one message of the pattern under a fresh deadline.
-func (h *handshake) step(verb string, do func(size int) error) {
-	if h.err != nil || h.message == len(h.sizes) {
+func (h *handshake) step(verb string, do func(message) error) {
+	if h.err != nil || h.done == len(h.messages) {
 		return
 	}
 	err := h.conn.inner.SetDeadline(time.Now().Add(h.cfg.StepTimeout))
@@ -170,14 +140,14 @@ func (h *handshake) step(verb string, do func(size int) error) {
 		err = h.ctx.Err()
 	}
 	if err == nil {
-		err = do(h.sizes[h.message])
+		err = do(h.messages[h.done])
 	}
-	h.message++
+	h.done++
 	if err != nil {
 		if h.ctx.Err() != nil {
 			err = context.Cause(h.ctx)
 		}
-		h.err = &HandshakeError{fmt.Sprintf("%s message %d", verb, h.message), err}
+		h.err = &HandshakeError{fmt.Sprintf("%s message %d", verb, h.done), err}
 	}
 }
 
@@ -192,21 +162,17 @@ func (h *handshake) finish() (*Conn, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
-	remote, err := h.group.point(h.state.PeerStatic())
-	if err != nil {
-		return nil, &HandshakeError{"finish", err}
-	}
 	if err := h.conn.inner.SetDeadline(time.Time{}); err != nil {
 		return nil, &HandshakeError{"finish", err}
 	}
-	h.conn.remote = remote.PublicKey()
-	h.conn.binding = bytes.Clone(h.state.ChannelBinding()) // which would keep all of the state
-	ours, theirs := h.first, h.second
-	if !h.initiator {
+	h.conn.remote = h.state.remoteS.PublicKey()
+	h.conn.binding = bytes.Clone(h.state.h[:]) // which would keep all of the state
+	ours, theirs := h.state.split()
+	if !h.state.initiator {
 		ours, theirs = theirs, ours
 	}
-	h.conn.tx.key.set(ours.UnsafeKey())
-	h.conn.rx.key.set(theirs.UnsafeKey())
+	h.conn.tx.key.set(ours)
+	h.conn.rx.key.set(theirs)
 	return h.conn, nil
 }
 

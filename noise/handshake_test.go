@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	flynn "github.com/flynn/noise"
 
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
@@ -91,11 +94,26 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// TestPatternSizes keeps the table of sizes in step with flynn/noise's patterns.
-func TestPatternSizes(t *testing.T) {
-	for pattern, script := range scripts {
-		if got, want := len(script.sizes), len(script.handshake.Messages); got != want {
-			t.Errorf("%s: %d sizes for %d messages", Pattern(pattern), got, want)
+// TestPatterns keeps the patterns in step with flynn/noise's.
+func TestPatterns(t *testing.T) {
+	tokens := map[flynn.MessagePattern]token{
+		flynn.MessagePatternE: keyE, flynn.MessagePatternS: keyS,
+		flynn.MessagePatternDHEE: dhEE, flynn.MessagePatternDHES: dhES, flynn.MessagePatternDHSE: dhSE,
+	}
+	for pattern, theirs := range []flynn.HandshakePattern{XX: flynn.HandshakeXX, IX: flynn.HandshakeIX} {
+		var want, got [][]token
+		for _, m := range theirs.Messages {
+			var message []token
+			for _, t := range m {
+				message = append(message, tokens[t])
+			}
+			want = append(want, message)
+		}
+		for _, m := range scripts[pattern].messages {
+			got = append(got, m.tokens)
+		}
+		if !reflect.DeepEqual(got, want) || scripts[pattern].name != theirs.Name {
+			t.Errorf("%s is %v, want %v", Pattern(pattern), got, want)
 		}
 	}
 	if XX.String() != "XX" || IX.String() != "IX" || Pattern(7).String() != "unknown" {
@@ -162,7 +180,7 @@ func TestPreamble(t *testing.T) {
 			if !errors.Is(err, ErrNoAnswer) {
 				t.Errorf("error is %v, want ErrNoAnswer", err)
 			}
-			size := params.Pattern.script().sizes[0]
+			size := params.Pattern.script().messages[0].size
 			want := append([]byte{0xca, 0xfe, 0, byte(size)}, make([]byte, size)...)
 			if len(peer.all) != 1 || len(peer.all[0]) != len(want) || !bytes.HasPrefix(peer.all[0], want[:4]) {
 				t.Errorf("writes are %x, want %x and a message of %d bytes", peer.all, want[:4], size)
@@ -210,8 +228,8 @@ func TestHoldLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		messages := params.Pattern.script().sizes
-		want := []int{HeaderSize + messages[0]}
+		messages := params.Pattern.script().messages
+		want := []int{HeaderSize + messages[0].size}
 		if !slices.Equal(counted.sizes, want) {
 			t.Errorf("%s: wrote %v before the first Write, want %v", name, counted.sizes, want)
 		}
@@ -222,7 +240,7 @@ func TestHoldLast(t *testing.T) {
 		frame := HeaderSize + Overhead
 		want = append(want, frame+5, frame+4)
 		if len(messages) == 3 {
-			want[1] += HeaderSize + messages[2]
+			want[1] += HeaderSize + messages[2].size
 		}
 		if err := <-served; err != nil || !slices.Equal(counted.sizes, want) {
 			t.Errorf("%s: wrote %v, want %v; the server has %v", name, counted.sizes, want, err)

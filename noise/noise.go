@@ -20,8 +20,6 @@ import (
 	"io"
 	"time"
 
-	flynn "github.com/flynn/noise"
-
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
@@ -46,22 +44,27 @@ const (
 )
 
 // String returns the pattern's name as Noise spells it.
-func (p Pattern) String() string { return p.script().handshake.Name }
+func (p Pattern) String() string { return p.script().name }
 
 // script is a pattern as data. Payloads are always empty, so each message has exactly one size.
 type script struct {
-	handshake flynn.HandshakePattern
-	sizes     []int
+	name     string
+	messages []message
+}
+
+type message struct {
+	size   int
+	tokens []token
 }
 
 var scripts = [...]script{
-	XX: {flynn.HandshakeXX, []int{32, 96, 64}}, // e | e, ee, s, es | s, se
-	IX: {flynn.HandshakeIX, []int{64, 96}},     // e, s | e, ee, se, s, es
+	XX: {"XX", []message{{32, []token{keyE}}, {96, []token{keyE, dhEE, keyS, dhES}}, {64, []token{keyS, dhSE}}}},
+	IX: {"IX", []message{{64, []token{keyE, keyS}}, {96, []token{keyE, dhEE, dhSE, keyS, dhES}}}},
 }
 
 func (p Pattern) script() script {
 	if int(p) >= len(scripts) {
-		return script{handshake: flynn.HandshakePattern{Name: "unknown"}}
+		return script{name: "unknown"}
 	}
 	return scripts[p]
 }

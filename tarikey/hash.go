@@ -2,7 +2,6 @@ package tarikey
 
 import (
 	"encoding/binary"
-	"hash"
 	"strconv"
 
 	"golang.org/x/crypto/blake2b"
@@ -12,8 +11,15 @@ import (
 //
 //	u64LE(len(tag)) ‖ tag, then for each chunk u64LE(len(chunk)) ‖ chunk
 //
-// with tag = domain ‖ ".v" ‖ decimal version ‖ "." ‖ label.
-type DomainHash struct{ h hash.Hash }
+// with tag = domain ‖ ".v" ‖ decimal version ‖ "." ‖ label. It is kept until Sum: such hashes are over a few hundred bytes, and hashing all at
+// once needs no state on the heap.
+type DomainHash struct {
+	size  int
+	input []byte
+}
+
+// domainHashRoom is what most hashes here are over, at most.
+const domainHashRoom = 256
 
 // NewDomainHash starts a hash of size bytes, 32 or 64; an empty label leaves
 // its dot out too. Another size is a mistake in the program, and panics.
@@ -21,25 +27,28 @@ func NewDomainHash(size int, domain string, version int, label string) *DomainHa
 	if size != 32 && size != 64 {
 		panic("tarikey: a domain hash has 32 or 64 bytes")
 	}
-	h, err := blake2b.New(size, nil)
-	if err != nil {
-		panic("tarikey: BLAKE2b: " + err.Error())
-	}
-	tag := domain + ".v" + strconv.Itoa(version)
+	input := append(make([]byte, 8, domainHashRoom), domain...)
+	input = append(input, ".v"...)
+	input = strconv.AppendInt(input, int64(version), 10)
 	if label != "" {
-		tag += "." + label
+		input = append(append(input, '.'), label...)
 	}
-	return (&DomainHash{h}).Chain([]byte(tag))
+	binary.LittleEndian.PutUint64(input, uint64(len(input)-8))
+	return &DomainHash{size, input}
 }
 
 // Chain adds one chunk with its length before it, and returns d.
 func (d *DomainHash) Chain(chunk []byte) *DomainHash {
-	var length [8]byte
-	binary.LittleEndian.PutUint64(length[:], uint64(len(chunk)))
-	d.h.Write(length[:])
-	d.h.Write(chunk)
+	d.input = append(binary.LittleEndian.AppendUint64(d.input, uint64(len(chunk))), chunk...)
 	return d
 }
 
 // Sum returns the digest.
-func (d *DomainHash) Sum() []byte { return d.h.Sum(nil) }
+func (d *DomainHash) Sum() []byte {
+	if d.size == 32 {
+		sum := blake2b.Sum256(d.input)
+		return sum[:]
+	}
+	sum := blake2b.Sum512(d.input)
+	return sum[:]
+}

@@ -2,6 +2,7 @@ package tarikey
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -290,4 +291,31 @@ func FuzzParsePublicKey(f *testing.F) {
 			t.Fatalf("%s by its peer id: %s, %v", k, again, err)
 		}
 	})
+}
+
+func TestIsScalar(t *testing.T) {
+	hexed := func(text string) []byte {
+		data, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for _, test := range []struct {
+		name string
+		data []byte
+		want bool
+	}{
+		{"zero", make([]byte, KeySize), true},
+		{"group order less one", hexed("ecd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010"), true},
+		{"group order", hexed("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010"), false},
+		{"all ones", bytes.Repeat([]byte{0xff}, KeySize), false},
+		{"short", make([]byte, KeySize-1), false},
+		{"long", make([]byte, KeySize+1), false},
+		{"none", nil, false},
+	} {
+		if got := IsScalar(test.data); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
 }

@@ -45,6 +45,12 @@ func ParseSecretKey(data []byte) (SecretKey, error) {
 	return newSecretKey(s)
 }
 
+// IsScalar reports whether data is what ParseSecretKey reads, or zero: what the S of a signature may be. It computes no public key.
+func IsScalar(data []byte) bool {
+	_, err := scalar.NewFromCanonicalBytes(data)
+	return err == nil
+}
+
 // SecretKeyFromHex reads 64 hexadecimal characters.
 func SecretKeyFromHex(text string) (SecretKey, error) {
 	data, err := decodeHex(text)
