@@ -21,7 +21,7 @@ import (
 
 // What an accepted connection with an open stream costs at rest. The limits have a quarter of room above what was seen.
 const (
-	idleGoroutines = 3        // the muxer's reader, the swarm's accept, the handler of the stream
+	idleGoroutines = 2        // the swarm's accept, which reads, and the handler of the stream
 	idleHeap       = 18 << 10 // bytes, with the session of the dialing end, which is in this process too
 	idleObjects    = 190
 )

@@ -81,8 +81,9 @@ func (s *symmetric) overhead() int {
 func hkdf(ck *[blake2b.Size]byte, material []byte) (first, second [blake2b.Size]byte) {
 	secret := hmac(ck, material)
 	first = hmac(&secret, []byte{1})
-	second = hmac(&secret, append(first[:len(first):len(first)], 2))
-	return first, second
+	var next [blake2b.Size + 1]byte
+	next[copy(next[:], first[:])] = 2
+	return first, hmac(&secret, next[:])
 }
 
 // hmac is HMAC-BLAKE2b (RFC 2104), of a key that is shorter than a block.

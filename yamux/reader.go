@@ -16,11 +16,63 @@ const (
 	churnRate  = 100
 )
 
-// run reads until the connection ends, and then is the one who puts everything
-// away.
+// reliefAfter is how long nobody reads before a goroutine is started for it (our choice). Where AcceptStream is called all the time it comes back
+// much sooner; what waits for the peer does not wait for this.
+const reliefAfter = 20 * time.Millisecond
+
+// needReader starts a goroutine that reads if nobody does.
+func (s *Session) needReader() {
+	if s.reading.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.reading.Load() {
+		s.takeOver()
+		go s.run() // ends with the connection, or when an AcceptStream reads; Close waits for it
+	}
+}
+
+// takeOver makes the caller the one who reads. It is called with the mutex held, as leaveOff is.
+func (s *Session) takeOver() {
+	s.reading.Store(true)
+	s.relief.Stop()
+}
+
+// leaveOff has an AcceptStream read that comes back for it, or the relief.
+func (s *Session) leaveOff() {
+	s.reading.Store(false)
+	s.relief.Reset(reliefAfter)
+	s.cond.Broadcast()
+}
+
+// run reads until the connection ends, or an AcceptStream goes on with it.
 func (s *Session) run() {
+	for {
+		if err := s.readFrames(); err != nil {
+			s.conclude(err)
+			return
+		}
+		if s.handOver() {
+			return
+		}
+		s.awaitRoom()
+	}
+}
+
+// handOver leaves the reading to the AcceptStream that waited for the stream that was just opened, if one did: it comes back.
+func (s *Session) handOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.awaited {
+		s.leaveOff()
+	}
+	return s.awaited
+}
+
+// conclude ends the session after the last read, whose error it gets, and puts everything away.
+func (s *Session) conclude(err error) {
 	defer close(s.finished)
-	err := s.readFrames()
 	s.wakeReaders()
 	var breach *ViolationError
 	if errors.As(err, &breach) {
@@ -36,7 +88,7 @@ func (s *Session) run() {
 	s.in.discard() // what was read ahead: the connection gives its buffer back when it says that it has ended
 }
 
-// readFrames returns why reading ended: never nil.
+// readFrames reads until there is a new stream, and returns nil, or until the end, and returns why.
 func (s *Session) readFrames() error {
 	for {
 		b, err := s.in.header()
@@ -47,8 +99,13 @@ func (s *Session) readFrames() error {
 		if err != nil {
 			return err
 		}
-		if err := s.handle(h); err != nil {
+		opened, err := s.handle(h)
+		if err != nil {
 			return err
+		}
+		if opened {
+			s.wakeReaders()
+			return nil
 		}
 	}
 }
@@ -60,29 +117,30 @@ func connectionEnded(err error) error {
 	return remoteEnd(network.ConnNoError, err)
 }
 
-func (s *Session) handle(h header) error {
+// handle takes a frame, and says whether it opened a stream.
+func (s *Session) handle(h header) (opened bool, err error) {
 	switch h.kind {
 	case typePing:
-		return s.handlePing(h)
+		return false, s.handlePing(h)
 	case typeGoAway:
-		return remoteEnd(network.ConnErrorCode(h.length), ErrGoAway)
+		return false, remoteEnd(network.ConnErrorCode(h.length), ErrGoAway)
 	}
 	if h.kind == typeData && h.length > s.cfg.Window.maxFrame() {
-		return violation("frame too large")
+		return false, violation("frame too large")
 	}
 	if s.ending.Load() {
-		return s.skip(h)
+		return false, s.skip(h)
 	}
 	st, err := s.streamFor(h)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if st == nil {
-		return s.skip(h)
+		return false, s.skip(h)
 	}
-	if h.has(flagSYN) {
+	opened = h.has(flagSYN)
+	if opened {
 		s.offer(st) // before the body: should the connection end within it, the rest counts
-		defer s.awaitRoom()
 	}
 	if h.kind == typeData {
 		err = s.readBody(st, h)
@@ -90,9 +148,9 @@ func (s *Session) handle(h header) error {
 		err = st.credited(h.length)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.handleEndFlags(st, h)
+	return opened, s.handleEndFlags(st, h)
 }
 
 // handleEndFlags comes after the body, which counts even if a reset follows.
@@ -192,13 +250,13 @@ func (s *Session) offer(st *Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backlog = append(s.backlog, st)
+	s.awaited = s.accepting > 0
 	s.cond.Broadcast()
 }
 
 // awaitRoom waits, and so keeps the peer waiting, while too many streams are
 // not accepted.
 func (s *Session) awaitRoom() {
-	s.wakeReaders()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && len(s.backlog) >= s.cfg.Backlog {

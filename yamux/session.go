@@ -18,7 +18,7 @@ type Session struct {
 	cfg    Config
 	client bool
 	conn   net.Conn
-	in     input // of the reading goroutine, as woken and churn
+	in     input // of the goroutine that reads, as woken and churn
 	w      *writer
 	mem    *memory
 	pulse  pulse
@@ -27,10 +27,15 @@ type Session struct {
 
 	grown    atomic.Uint32 // the largest window that a stream has grown to
 	ending   atomic.Bool   // err is set: what still arrives is for nobody
-	finished chan struct{} // closed by the reading goroutine as its last act
+	finished chan struct{} // closed when nobody reads any more
+
+	reading   atomic.Bool // somebody reads; changed with mu held
+	relief    *time.Timer // has somebody read if nobody comes to do it
+	accepting int         // AcceptStreams that wait while another goroutine reads
+	awaited   bool        // one of them waited for the last stream that was opened
 
 	mu     sync.Mutex
-	cond   sync.Cond // the backlog, err, undrained or left changed
+	cond   sync.Cond // the backlog, err, undrained, left or reading changed
 	err    error     // why the session ended; nil while it lives
 	left   bool      // Close was called
 	cutOff *time.Timer
@@ -118,7 +123,9 @@ func makeSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (
 
 func (s *Session) start() {
 	s.pulse.start(s)
-	go s.run() // ends with the connection; Close waits for it
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.relief = time.AfterFunc(reliefAfter, s.needReader)
 }
 
 // OpenStream opens a stream. It never waits: at a limit it returns a
@@ -164,6 +171,9 @@ func (s *Session) open() (*Stream, error) {
 // session, it then holds the error back for up to Config.CloseTimeout while
 // readers still have something to read: callers take the error as the moment to
 // tear everything down.
+//
+// While it waits it reads, unless another goroutine does: who calls it again and again, as
+// go-libp2p's swarm does, spares the session a goroutine of its own.
 func (s *Session) AcceptStream() (network.MuxedStream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +188,21 @@ func (s *Session) AcceptStream() (network.MuxedStream, error) {
 		if s.err != nil && (s.left || s.drainOver || s.undrained == 0) {
 			return nil, s.err
 		}
-		s.cond.Wait()
+		if s.reading.Load() {
+			s.accepting++
+			s.cond.Wait()
+			s.accepting--
+			continue
+		}
+		s.takeOver()
+		s.mu.Unlock()
+		err := s.readFrames()
+		s.mu.Lock()
+		if err == nil {
+			s.leaveOff()
+		} else {
+			go s.conclude(err) // as run
+		}
 	}
 }
 
@@ -214,8 +238,10 @@ func (s *Session) CloseWithError(code network.ConnErrorCode) error {
 	s.mu.Unlock()
 
 	began := s.goAway(localEnd(code, ErrClosed), uint32(code))
+	s.needReader()
 	<-s.finished
-	s.cutOff.Stop() // it would keep the session in memory for nothing
+	s.cutOff.Stop() // these would keep the session in memory for nothing
+	s.relief.Stop()
 	s.mem.end()
 	if began && s.w.lost() {
 		return ErrUnsent

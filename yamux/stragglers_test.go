@@ -17,6 +17,7 @@ func TestDataAfterReset(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, p := withPeer(t, false, Config{Window: Absolute})
+				s.needReader()
 				for _, f := range [][]byte{
 					frame(typeWindowUpdate, flagSYN, 1, initialWindow),
 					append(frame(typeData, 0, 1, 5), "first"...),
@@ -29,11 +30,11 @@ func TestDataAfterReset(t *testing.T) {
 				if finished {
 					p.send(frame(typeData, flagFIN, 1, 0))
 				}
+				synctest.Wait()
 				st, err := s.AcceptStream()
 				if err != nil {
 					t.Fatal(err)
 				}
-				synctest.Wait()
 				if _, err := st.Write([]byte("x")); !errors.Is(err, network.ErrReset) {
 					t.Errorf("wrote after a reset: %v", err)
 				}
