@@ -330,12 +330,18 @@ func (a *attempt) take(ctx context.Context) (leave func(), err error) {
 	if a.turn == nil {
 		return func() {}, nil
 	}
+	turn := a.turn
+	leave = sync.OnceFunc(func() { <-turn })
+	select {
+	case turn <- struct{}{}:
+		return leave, nil
+	default:
+	}
 	limit := time.NewTimer(turnLimit)
 	defer limit.Stop()
 	select {
-	case a.turn <- struct{}{}:
-		turn := a.turn
-		return sync.OnceFunc(func() { <-turn }), nil
+	case turn <- struct{}{}:
+		return leave, nil
 	case <-limit.C:
 	case <-ctx.Done():
 		err = ctx.Err()

@@ -35,9 +35,7 @@ func (h *Host) NewStreamWith(ctx context.Context, p peer.ID, pid protocol.ID, fi
 	}
 	o := &opening{said: said}
 	defer o.leave()
-	dialing, done := h.whileOpen(ctx)
-	defer done()
-	if err := h.dial(dialing, p, nil, o); err != nil {
+	if err := h.dial(ctx, p, nil, o); err != nil {
 		return nil, err
 	}
 	c, taken := o.claim()

@@ -111,6 +111,9 @@ func (u *upgrader) foresee(ctx context.Context, remote ma.Multiaddr, s *dialect.
 		return // ours would stay
 	}
 	u.arrivals.settle(ctx, remote)
+	if !u.cameIn(s.Remote.PeerID(), 0) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, tieVerdict)
 	defer cancel()
 	look := time.NewTicker(5 * time.Millisecond)
@@ -167,8 +170,7 @@ func (a *arrivals) settle(ctx context.Context, remote ma.Multiaddr) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, tieForeseen)
-	defer cancel()
+	var limit <-chan time.Time // once there is something to wait for
 	for {
 		a.mu.Lock()
 		n, changed := a.from[ip], a.changed
@@ -176,8 +178,15 @@ func (a *arrivals) settle(ctx context.Context, remote ma.Multiaddr) {
 		if n == 0 {
 			return
 		}
+		if limit == nil {
+			timer := time.NewTimer(tieForeseen)
+			defer timer.Stop()
+			limit = timer.C
+		}
 		select {
 		case <-changed:
+		case <-limit:
+			return
 		case <-ctx.Done():
 			return
 		}

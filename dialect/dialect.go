@@ -76,10 +76,9 @@ const (
 
 // Limits of the stages, as tari_comms has them. All stages together have Budget.
 const (
-	Budget        = 15 * time.Second // wire byte to identity
-	noiseLimit    = 12 * time.Second // 6 s a message, at most two received
-	identityLimit = Budget           // the exchange itself keeps to 10 s, and says who was silent
-	localLimit    = 10 * time.Second // what does not depend on the peer
+	Budget            = 15 * time.Second // wire byte to identity
+	noiseLimit        = 12 * time.Second // 6 s a message, at most two received
+	seedIdentityLimit = Budget           // the exchange itself keeps to 10 s, and says who was silent
 )
 
 // closeLimit is how long a connection that ends may send what was written to it (our choice). A host that closes all of them promises to be

@@ -50,7 +50,7 @@ func (d modern) Upgrade(ctx context.Context, conn net.Conn, dir network.Directio
 	s.session.Era, s.session.StaleAfter = tariproto.EraModern, modernStaleAfter
 	s.noise(modernNoise) //                                              1, 2
 	s.admit()
-	s.step(StageIdentity, identityLimit, func(ctx context.Context) error { //  3
+	s.step(StageIdentity, func(ctx context.Context) error { //           3
 		claim, err := us.Claim()
 		if err != nil {
 			return err

@@ -50,8 +50,8 @@ func (d seed) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction,
 	s.session.Era, s.session.StaleAfter = tariproto.EraSeed, seedStaleAfter
 	s.noise(seedNoise) //                                                1, 2
 	s.admit()
-	s.muxer(seedMuxer)                                                     // 3
-	s.step(StageIdentity, identityLimit, func(ctx context.Context) error { //  4
+	s.muxer(seedMuxer)                                                           // 3
+	s.within(seedIdentityLimit, StageIdentity, func(ctx context.Context) error { // 4
 		claim, err := seedClaim(us, conn)
 		if err != nil {
 			return err

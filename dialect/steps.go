@@ -28,15 +28,22 @@ func begin(ctx context.Context, d Dialect, conn net.Conn, dir network.Direction,
 	return &steps{ctx: ctx, us: us, inbound: dir == network.DirInbound, raw: conn, session: Session{Dialect: d}}
 }
 
-// step runs one stage within its limit, unless an earlier one failed.
-func (s *steps) step(stage string, limit time.Duration, run func(context.Context) error) {
+// within runs one stage within a limit, unless an earlier one failed.
+func (s *steps) within(limit time.Duration, stage string, run func(context.Context) error) {
+	s.step(stage, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return run(ctx)
+	})
+}
+
+// step runs one stage that has a limit of its own or does not depend on the peer, unless an earlier one failed.
+func (s *steps) step(stage string, run func(context.Context) error) {
 	if s.err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, limit)
-	defer cancel()
 	start := time.Now()
-	err := run(ctx)
+	err := run(s.ctx)
 	took := StageTime{Stage: stage, Took: time.Since(start), Err: err}
 	s.session.Stages = append(s.session.Stages, took)
 	if s.us.Trace != nil {
@@ -49,7 +56,7 @@ func (s *steps) step(stage string, limit time.Duration, run func(context.Context
 
 // noise proves the keys of both sides. The initiator's wire byte travels with the first message.
 func (s *steps) noise(params noise.Params) {
-	s.step(StageNoise, noiseLimit, func(ctx context.Context) (err error) {
+	s.within(noiseLimit, StageNoise, func(ctx context.Context) (err error) {
 		cfg := noise.Config{Params: params, Static: s.us.Key}
 		if s.inbound {
 			s.conn, err = noise.Server(ctx, s.raw, cfg)
@@ -74,7 +81,7 @@ func (s *steps) admit() {
 	if s.us.Admit == nil {
 		return
 	}
-	s.step(StageAdmit, localLimit, func(context.Context) (err error) {
+	s.step(StageAdmit, func(context.Context) (err error) {
 		s.scope, err = s.us.Admit(s.session.Remote)
 		return err
 	})
@@ -93,7 +100,7 @@ func (s *steps) first() []byte {
 
 // muxer starts the substreams.
 func (s *steps) muxer(m *yamux.Muxer) {
-	s.step(StageMuxer, localLimit, func(context.Context) (err error) {
+	s.step(StageMuxer, func(context.Context) (err error) {
 		if len(s.opening) == 0 {
 			s.session.MuxedConn, err = m.NewConn(s.conn, s.inbound, s.scope)
 			return err
