@@ -1,11 +1,14 @@
 package tari
 
 import (
+	"errors"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -17,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 
 	"github.com/tari-libp2p/tari-libp2p/memnet"
+	"github.com/tari-libp2p/tari-libp2p/tarikey"
 )
 
 // How long a dial of one address may take, from connect to ready. tari_comms gives the connect alone 60 s; an onion service may
@@ -30,7 +34,11 @@ const (
 // newSwarm returns go-libp2p's swarm without its guesses about the local network: black-hole detection and short time-outs for
 // private addresses.
 func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.ResourceManager, gater connmgr.ConnectionGater, names network.MultiaddrDNSResolver, rank network.DialRanker) (*swarm.Swarm, error) {
-	return swarm.NewSwarm(id, peers, bus,
+	certified, ok := peerstore.GetCertifiedAddrBook(peers)
+	if !ok {
+		return nil, errors.New("tari: a peerstore without signed records")
+	}
+	return swarm.NewSwarm(id, swarmPeers{peers, certified}, bus,
 		swarm.WithResourceManager(r),
 		swarm.WithConnectionGater(gater),
 		swarm.WithDialTimeout(dialTimeout),
@@ -40,6 +48,20 @@ func newSwarm(id peer.ID, peers peerstore.Peerstore, bus event.Bus, r network.Re
 		swarm.WithUDPBlackHoleSuccessCounter(nil),
 		swarm.WithIPv6BlackHoleSuccessCounter(nil),
 	)
+}
+
+// swarmPeers is the peerstore without the keys that the swarm puts there: who asks for that of a Tari peer gets it from the peer's id.
+type swarmPeers struct {
+	peerstore.Peerstore
+	peerstore.CertifiedAddrBook
+}
+
+// AddPubKey keeps keys of other kinds only. To find out whether an id is that of a key, which it is here, costs as much as half a Diffie-Hellman.
+func (s swarmPeers) AddPubKey(p peer.ID, key crypto.PubKey) error {
+	if raw, err := key.Raw(); err == nil && key.Type() == tarikey.KeyType && strings.HasSuffix(string(p), string(raw)) {
+		return nil
+	}
+	return s.Peerstore.AddPubKey(p, key)
 }
 
 // addTransports gives the swarm its transports, all over the same upgrader and within the bounds of dials, and returns them.

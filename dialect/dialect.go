@@ -74,11 +74,10 @@ const (
 	StageMuxer    = "yamux"    // substreams
 )
 
-// Limits of the stages, as tari_comms has them. All stages together have Budget.
+// Limits of the stages, as tari_comms has them. All stages together have Budget, Noise has 6 s a message, and the modern exchange 10 s.
 const (
 	Budget            = 15 * time.Second // wire byte to identity
-	noiseLimit        = 12 * time.Second // 6 s a message, at most two received
-	seedIdentityLimit = Budget           // the exchange itself keeps to 10 s, and says who was silent
+	seedIdentityLimit = Budget           // the exchange itself keeps to 10 s too, and says who was silent
 )
 
 // closeLimit is how long a connection that ends may send what was written to it (our choice). A host that closes all of them promises to be

@@ -50,8 +50,10 @@ func (d seed) Upgrade(ctx context.Context, conn net.Conn, dir network.Direction,
 	s.session.Era, s.session.StaleAfter = tariproto.EraSeed, seedStaleAfter
 	s.noise(seedNoise) //                                                1, 2
 	s.admit()
-	s.muxer(seedMuxer)                                                           // 3
-	s.within(seedIdentityLimit, StageIdentity, func(ctx context.Context) error { // 4
+	s.muxer(seedMuxer)                                      //           3
+	s.step(StageIdentity, func(ctx context.Context) error { //           4
+		ctx, cancel := context.WithTimeout(ctx, seedIdentityLimit)
+		defer cancel()
 		claim, err := seedClaim(us, conn)
 		if err != nil {
 			return err
@@ -91,6 +93,9 @@ func identityStream(ctx context.Context, mux network.MuxedConn, inbound bool) (n
 	}
 	if err != nil {
 		return nil, err
+	}
+	if session := (*yamux.Session)(nil); mux.As(&session) {
+		session.StartReading() // AcceptStream is not called again before the swarm does
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = stream.SetDeadline(deadline)

@@ -28,16 +28,7 @@ func begin(ctx context.Context, d Dialect, conn net.Conn, dir network.Direction,
 	return &steps{ctx: ctx, us: us, inbound: dir == network.DirInbound, raw: conn, session: Session{Dialect: d}}
 }
 
-// within runs one stage within a limit, unless an earlier one failed.
-func (s *steps) within(limit time.Duration, stage string, run func(context.Context) error) {
-	s.step(stage, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		return run(ctx)
-	})
-}
-
-// step runs one stage that has a limit of its own or does not depend on the peer, unless an earlier one failed.
+// step runs one stage, unless an earlier one failed.
 func (s *steps) step(stage string, run func(context.Context) error) {
 	if s.err != nil {
 		return
@@ -56,7 +47,7 @@ func (s *steps) step(stage string, run func(context.Context) error) {
 
 // noise proves the keys of both sides. The initiator's wire byte travels with the first message.
 func (s *steps) noise(params noise.Params) {
-	s.within(noiseLimit, StageNoise, func(ctx context.Context) (err error) {
+	s.step(StageNoise, func(ctx context.Context) (err error) {
 		cfg := noise.Config{Params: params, Static: s.us.Key}
 		if s.inbound {
 			s.conn, err = noise.Server(ctx, s.raw, cfg)

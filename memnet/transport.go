@@ -45,6 +45,9 @@ func NewTransport(u transport.Upgrader, r network.ResourceManager) *Transport {
 
 // CanDial reports whether the address is exactly /memory/N with N in 1…65535.
 func (t *Transport) CanDial(a ma.Multiaddr) bool {
+	if !isMemory(a) {
+		return false // is asked about every address, and needs no error to show
+	}
 	port, err := portOf(a)
 	return err == nil && port != 0
 }
@@ -193,8 +196,10 @@ func (l *listener) Close() error {
 func (l *listener) Multiaddr() ma.Multiaddr { return l.addr }
 func (l *listener) Addr() net.Addr          { return addr{l.addr} }
 
+func isMemory(a ma.Multiaddr) bool { return len(a) == 1 && a[0].Protocol().Code == ma.P_MEMORY }
+
 func portOf(a ma.Multiaddr) (uint16, error) {
-	if len(a) != 1 || a[0].Protocol().Code != ma.P_MEMORY {
+	if !isMemory(a) {
 		return 0, fmt.Errorf("memnet: %s is not /memory/N", a)
 	}
 	port, err := strconv.ParseUint(a[0].Value(), 10, 16)

@@ -18,8 +18,8 @@ type DomainHash struct {
 	input []byte
 }
 
-// domainHashRoom is what most hashes here are over, at most.
-const domainHashRoom = 256
+// domainHashRoom is enough for the hash over a shared secret, of which there are three in each handshake.
+const domainHashRoom = 96
 
 // NewDomainHash starts a hash of size bytes, 32 or 64; an empty label leaves
 // its dot out too. Another size is a mistake in the program, and panics.

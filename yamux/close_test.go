@@ -371,7 +371,7 @@ func TestCloseAfterPeerEnded(t *testing.T) {
 func TestViolationReadsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := withPeer(t, false, Config{CloseTimeout: 2 * time.Second})
-		s.needReader()
+		s.StartReading()
 		begin := time.Now()
 		p.send(data(flagSYN, 2, "wrong parity"))
 		for range 10 {

@@ -10,5 +10,9 @@
 // was written is lost either: Close sends all that Write has taken, then a
 // GoAway as the last frame, before it closes the connection.
 //
+// A session is read by who waits in AcceptStream. Where nobody does, a goroutine
+// is started for it within 20 ms. If a stream waits for the peer that is at once, or
+// after a millisecond if AcceptStream was called before and may come back.
+//
 // The two dialects count windows differently; [WindowRule] is that difference.
 package yamux

@@ -129,7 +129,7 @@ func TestUnderLoad(t *testing.T) {
 func TestBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := withPeer(t, false, Config{})
-		s.needReader()
+		s.StartReading()
 		for i := range 100 {
 			p.send(data(flagSYN|flagFIN, uint32(2*i+1), "x"))
 		}

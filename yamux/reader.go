@@ -20,16 +20,39 @@ const (
 // much sooner; what waits for the peer does not wait for this.
 const reliefAfter = 20 * time.Millisecond
 
-// needReader starts a goroutine that reads if nobody does.
-func (s *Session) needReader() {
+// StartReading has a goroutine read if nobody does, for who uses a stream and does not call AcceptStream meanwhile. Without it that happens soon.
+func (s *Session) StartReading() {
 	if s.reading.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.reading.Load() {
-		s.takeOver()
-		go s.run() // ends with the connection, or when an AcceptStream reads; Close waits for it
+		s.startReading()
+	}
+}
+
+func (s *Session) startReading() {
+	s.takeOver()
+	go s.run() // ends with the connection, or when an AcceptStream reads; Close waits for it
+}
+
+// reliefSoon is how long who waits for the peer waits for an AcceptStream that is about to come back (our choice).
+const reliefSoon = time.Millisecond
+
+// readSoon has a goroutine read, at once or if no AcceptStream comes back in a moment.
+func (s *Session) readSoon() {
+	if s.reading.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.reading.Load():
+	case s.accepts:
+		s.relief.Reset(reliefSoon)
+	default:
+		s.startReading()
 	}
 }
 

@@ -79,12 +79,28 @@ func TestReadNeedsAReader(t *testing.T) {
 	})
 }
 
+// TestReadAwaitsAcceptStream: nor for long if it was called, and does not come back.
+func TestReadAwaitsAcceptStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := withPeer(t, false, Config{KeepAlive: -1})
+		p.send(data(flagSYN, 1, "one"))
+		st := accept(t, s)
+		began := time.Now()
+		want(t, st, "one")
+		p.send(data(0, 1, "two"))
+		want(t, st, "two")
+		if d := time.Since(began); d != reliefSoon || readers() != 1 {
+			t.Errorf("after %v, %d goroutines that read", d, readers())
+		}
+	})
+}
+
 // TestHandOver: a goroutine that reads leaves that to an AcceptStream that waits, with the next stream.
 func TestHandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := withPeer(t, false, Config{KeepAlive: -1})
 		began := time.Now()
-		s.needReader()
+		s.StartReading()
 		streams := acceptAll(s)
 		synctest.Wait()
 		if n := readers(); n != 1 {

@@ -31,6 +31,7 @@ type Session struct {
 
 	reading   atomic.Bool // somebody reads; changed with mu held
 	relief    *time.Timer // has somebody read if nobody comes to do it
+	accepts   bool        // AcceptStream has been called
 	accepting int         // AcceptStreams that wait while another goroutine reads
 	awaited   bool        // one of them waited for the last stream that was opened
 
@@ -125,7 +126,7 @@ func (s *Session) start() {
 	s.pulse.start(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.relief = time.AfterFunc(reliefAfter, s.needReader)
+	s.relief = time.AfterFunc(reliefAfter, s.StartReading)
 }
 
 // OpenStream opens a stream. It never waits: at a limit it returns a
@@ -177,6 +178,7 @@ func (s *Session) open() (*Stream, error) {
 func (s *Session) AcceptStream() (network.MuxedStream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.accepts = true
 	for {
 		if len(s.backlog) > 0 {
 			st := s.backlog[0]
@@ -238,7 +240,7 @@ func (s *Session) CloseWithError(code network.ConnErrorCode) error {
 	s.mu.Unlock()
 
 	began := s.goAway(localEnd(code, ErrClosed), uint32(code))
-	s.needReader()
+	s.StartReading()
 	<-s.finished
 	s.cutOff.Stop() // these would keep the session in memory for nothing
 	s.relief.Stop()

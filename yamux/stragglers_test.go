@@ -17,7 +17,7 @@ func TestDataAfterReset(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, p := withPeer(t, false, Config{Window: Absolute})
-				s.needReader()
+				s.StartReading()
 				for _, f := range [][]byte{
 					frame(typeWindowUpdate, flagSYN, 1, initialWindow),
 					append(frame(typeData, 0, 1, 5), "first"...),

@@ -118,7 +118,7 @@ func (st *Stream) awaitData(p []byte) int {
 		return 0
 	}
 	st.waiting = p
-	st.s.needReader()
+	st.s.readSoon()
 	st.readable.Wait()
 	n := st.handed
 	st.waiting, st.handed = nil, 0
@@ -209,7 +209,7 @@ func (st *Stream) Write(p []byte) (int, error) {
 		case err != nil || len(p) == 0:
 			return done, err
 		default:
-			st.s.needReader()
+			st.s.readSoon()
 			st.writable.Wait()
 		}
 	}
