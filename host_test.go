@@ -1,6 +1,7 @@
 package tari
 
 import (
+	"crypto/rand"
 	"errors"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -222,5 +224,29 @@ func wantStage(t *testing.T, err error, stage string) {
 	var at *dialect.StageError
 	if !errors.As(err, &at) || at.Stage != stage {
 		t.Errorf("got %v, want a failure at stage %s", err, stage)
+	}
+}
+
+// The swarm puts no key of a Tari peer into the peerstore, which has it all the same; one of another kind it keeps.
+func TestKeysOfPeers(t *testing.T) {
+	a, b := startHost(t, Config{}), startHost(t, Config{})
+	connect(t, a, b)
+	if key := a.Peerstore().PubKey(b.ID()); key == nil || !key.Equals(b.PublicKey().Libp2p()) {
+		t.Errorf("the peer's key is %v", key)
+	}
+	_, other, err := crypto.GenerateECDSAKeyPair(rand.Reader) // whose ids are hashes
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := peer.IDFromPublicKey(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := a.Network().Peerstore()
+	if err := peers.AddPubKey(b.ID(), other); err == nil {
+		t.Error("a key that is not the peer's was taken")
+	}
+	if err := peers.AddPubKey(id, other); err != nil || !a.Peerstore().PubKey(id).Equals(other) {
+		t.Errorf("a key of another kind: %v", err)
 	}
 }
