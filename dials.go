@@ -361,7 +361,19 @@ func (a *attempt) begin() {
 	a.set(func() { a.began, a.waiting, a.done, a.err = time.Now(), nil, "", nil })
 }
 func (a *attempt) past(stage string) { a.set(func() { a.done = stage }) }
-func (a *attempt) fail(err error)    { a.set(func() { a.err = err }) }
+
+// connected notes that somebody is there, and tells how long that took; dialed is false of what the host did not dial.
+func (a *attempt) connected() (took time.Duration, dialed bool) {
+	a.set(func() {
+		a.done = StageConnect
+		if dialed = !a.began.IsZero(); dialed {
+			took = time.Since(a.began)
+		}
+	})
+	return took, dialed
+}
+
+func (a *attempt) fail(err error) { a.set(func() { a.err = err }) }
 
 // dial makes sure that there is a connection. best are addresses in the order in which they are best tried; if there are none, those that
 // are configured and those of Config.Addresses. first may be nil.

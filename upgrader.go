@@ -52,7 +52,7 @@ var _ transport.Upgrader = (*upgrader)(nil)
 
 // UpgradeError is a connection that failed before it was ready. It unwraps to a *dialect.StageError, or to what Limits.Libp2p returned.
 type UpgradeError struct {
-	Stages []dialect.StageTime // the stages that ran, the failed one last
+	Stages []dialect.StageTime // the stages that ran, the failed one last; StageConnect is the first of those that we dialed
 	Err    error
 }
 
@@ -126,7 +126,9 @@ type handshake struct {
 
 func (h *handshake) run(budget, ctx context.Context) (*dialect.Session, error) {
 	record := attemptOf(ctx)
-	record.past(StageConnect)
+	if took, dialed := record.connected(); dialed {
+		h.stages = append(h.stages, dialect.StageTime{Stage: StageConnect, Took: took})
+	}
 	rules := h.u.rules
 	rules.Outbound = h.dir == network.DirOutbound // silence is no offence of a peer we dialed: it may be far away
 	us := dialect.Local{

@@ -49,5 +49,5 @@ type Event struct {
 	Nodes     *int          `json:"nodes,omitempty"` // that we are connected to
 	Missed    int           `json:"missed,omitempty"`
 	Error     string        `json:"error,omitempty"`
-	Stages    []Stage       `json:"stages,omitempty"` // of the handshake, in order
+	Stages    []Stage       `json:"stages,omitempty"` // of the handshake, in order; before them StageConnect if we dialed
 }

@@ -18,6 +18,7 @@ import (
 func (n *Node) emit(e Event) {
 	e.Time = time.Now().UTC()
 	n.recent.note(e)
+	n.stages.note(e)
 	n.watchers.tell(e)
 	n.config.OnEvent(e)
 }

@@ -130,6 +130,7 @@ func blamed(err error) (failed []swarm.TransportError) {
 // DialFailed keeps in the book why a peer was not reached.
 func (l *links) DialFailed(id peer.ID, _ []ma.Multiaddr, err error) {
 	for _, one := range blamed(err) {
+		l.n.stages.unreached(one.Cause)
 		if err := l.n.Peers.Dialed(id, one.Address, 0, errors.New(plainCause(one.Cause))); err != nil {
 			return // the book is closed
 		}

@@ -66,6 +66,7 @@ type Node struct {
 	log      func(levels string) (now string, err error) // HandleLog's; may be nil
 	watchers watchers
 	recent   recentEvents
+	stages   stageLog
 	links    *links
 	running  context.Context    // of tasks
 	cancel   context.CancelFunc // ends tasks; nil before there are any

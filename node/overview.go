@@ -31,6 +31,7 @@ type Overview struct {
 	Refused  tari.Refusals `json:"refused"` // inbound connections that a limit closed, by which
 	Bans     []Banned      `json:"bans"`    // those that end first, at most 100; Book has their number
 	Events   []Event       `json:"events"`  // the last 50, the newest last; no messages, and without Stages
+	Stages   []StageTimes  `json:"stages"`  // of connections, in their order
 }
 
 // BookCounts is how many peers the book has.
@@ -65,6 +66,7 @@ func (n *Node) Overview() Overview {
 		Refused:  tari.Refusals{},
 		Bans:     []Banned{},
 		Events:   n.recent.all(),
+		Stages:   n.stages.all(),
 	}
 	bans := n.Peers.Bans()
 	slices.SortFunc(bans, func(x, y peerbook.Record) int { return x.Ban.Until.Compare(y.Ban.Until) })

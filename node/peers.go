@@ -31,15 +31,15 @@ func (n *Node) learn(p tari.Address, seed bool) (peerbook.Record, error) {
 func (n *Node) onClaim(id peer.ID, claim *identityproto.Claim, dir network.Direction, addr ma.Multiaddr) {
 	m := peerbook.Meeting{Network: n.config.Network.Name, Rules: identityproto.Rules{AllowTestAddresses: n.config.AllowTestAddresses}}
 	if dir == network.DirOutbound {
-		m.Dialed, m.Took = addr, n.handshakeTime(id, addr)
+		m.Dialed, m.Took = addr, n.dialTime(id, addr)
 	}
 	if err := n.Peers.Claimed(claim, m); err != nil {
 		n.emit(Event{Kind: EventBookFailed, Peer: keyText(id), Error: err.Error()})
 	}
 }
 
-// handshakeTime is what the handshake with a peer took that we dialed there; 0 if that connection has ended.
-func (n *Node) handshakeTime(id peer.ID, addr ma.Multiaddr) (took time.Duration) {
+// dialTime is what the connection to a peer that we dialed there took, from connect to the end of the handshake; 0 if it has ended.
+func (n *Node) dialTime(id peer.ID, addr ma.Multiaddr) (took time.Duration) {
 	host := n.up.Load()
 	if host == nil {
 		return 0

@@ -238,7 +238,7 @@ func TestLatencyIsKept(t *testing.T) {
 	if _, err := us.Send(testContext(t), key.String(), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	want := us.handshakeTime(key.PeerID(), addr).Truncate(time.Millisecond)
+	want := us.dialTime(key.PeerID(), addr).Truncate(time.Millisecond)
 	r, _ := us.Peers.Get(key.PeerID())
 	if len(r.Addresses) == 0 || !r.Addresses[0].Addr.Equal(addr) || r.Addresses[0].LastSeen.IsZero() || r.Addresses[0].Took != want || want == 0 {
 		t.Errorf("kept %+v, the handshake took %v", r.Addresses, want)

@@ -152,6 +152,7 @@ func (d demo) connect(ctx context.Context, alice, bob *node.Node) error {
 
 // stageTexts say what a stage that went well means.
 var stageTexts = map[string]string{
+	node.StageConnect:     "somebody is there",
 	dialect.StageNoise:    "wire byte sent; both keys proven, the channel is encrypted",
 	dialect.StageAdmit:    "bob is not banned",
 	dialect.StageIdentity: "both said who they are, and it was valid",
