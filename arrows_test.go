@@ -67,6 +67,7 @@ var arrows = map[string]string{
 	// assembly
 	"node":                 "*",
 	"metrics":              ". node connectivity messagingproto pipeline dialect internal/boundedhttp",
+	"internal/webstatus":   "node dialect internal/boundedhttp",
 	"crawl":                ". node peersync rpc dialect identityproto tarikey internal/filelock",
 	"internal/conformance": ". node rpc dialect yamux noise identityproto tariproto tarikey",
 	"cmd/tari-libp2p":      "*",
@@ -78,7 +79,7 @@ var rooms = map[string]string{
 }
 
 // outside are folders whose Go code uses the module as anyone else would.
-var outside = []string{"interop", "examples", "tools", "peerbook/pebbletest", "bench/compare"}
+var outside = []string{"interop", "examples", "tools", "peerbook/pebbletest", "bench/compare", "internal/webstatus/browsertest"}
 
 func TestArrows(t *testing.T) {
 	seen := map[string]bool{}
