@@ -22,7 +22,6 @@ func (a *app) doctorCommand() *cobra.Command {
 			"peer book, open files, ports, name servers, Tor or proxy, connections, reachability. It takes the options of\n" +
 			"\"run\": give it the same. It asks nobody but Tor or the proxy and changes nothing. Exit code 0 means that nothing\n" +
 			"failed; warnings may be.",
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.plan(cmd, &start)
 			if err != nil {
@@ -40,6 +39,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	a.options.nodeFlags(c)
 	start.flags(c)
 	new(runMetrics).flags(c)
+	new(runWeb).flags(c)
 	new(plainPeers).flags(c) // deletion test: plainlibp2p
 	return c
 }

@@ -20,13 +20,13 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var start runSeeds
 	var figures runMetrics
+	var page runWeb
 	var plain plainPeers // deletion test: plainlibp2p
 	run := &cobra.Command{
 		Use:   "run",
 		Short: "Run a node until Ctrl-C",
 		Long: "Run a node until Ctrl-C. On its first start it makes an identity. It prints its PUBKEY::ADDRESS, then\n" +
 			"connections and messages as they come.",
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := a.options.logs
 			log.format.follow(a.json)
@@ -61,7 +61,11 @@ func (a *app) runCommand() *cobra.Command {
 			if err == nil {
 				err = figures.begin(a, n, log.of(logMetrics))
 			}
+			if err == nil {
+				err = page.begin(a, n, log.of(logWeb))
+			}
 			if err != nil {
+				page.end()
 				figures.end()
 				plain.end() // deletion test: plainlibp2p
 				n.Close()
@@ -77,6 +81,7 @@ func (a *app) runCommand() *cobra.Command {
 			<-cmd.Context().Done()
 			boss.say("STOPPING=1")
 			watched.Wait()
+			page.end()
 			figures.end()
 			plain.end() // deletion test: plainlibp2p
 			return closeInTime(n)
@@ -85,6 +90,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.options.nodeFlags(run)
 	start.flags(run)
 	figures.flags(run)
+	page.flags(run)
 	plain.flags(run) // deletion test: plainlibp2p
 	return run
 }

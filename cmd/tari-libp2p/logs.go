@@ -19,11 +19,12 @@ const (
 	logNode    logPart = "node"    // connections refused, and how many
 	logSeeds   logPart = "seeds"   // names that were asked for
 	logMetrics logPart = "metrics" // who may see them
+	logWeb     logPart = "web"     // who may see the status page
 	logService logPart = "service" // the service manager
 	logLibp2p  logPart = "libp2p"  // what go-libp2p says itself
 )
 
-var logParts = []logPart{logNode, logSeeds, logMetrics, logService, logLibp2p}
+var logParts = []logPart{logNode, logSeeds, logMetrics, logWeb, logService, logLibp2p}
 
 // logOff is above every level.
 const logOff = slog.Level(math.MaxInt)

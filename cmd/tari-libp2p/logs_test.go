@@ -35,7 +35,7 @@ func TestLogLevels(t *testing.T) {
 		"info+1":            `no level "info+1"`,
 		"warn,debug":        "one level for all, first",
 		"node=":             `no level ""`,
-		"kad=debug":         `no part "kad": one of node, seeds, metrics, service, libp2p`,
+		"kad=debug":         `no part "kad": one of node, seeds, metrics, web, service, libp2p`,
 		"node=off,node=off": "the part node twice",
 		"\x1b[2J":           `no level "\x1b[2j"`,
 	} {

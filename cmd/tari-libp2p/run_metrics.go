@@ -63,8 +63,8 @@ func (m *runMetrics) prepare(cfg *node.Config) {
 	}
 }
 
-// metricsReady is what run prints about it.
-type metricsReady struct {
+// served is what run prints about what it serves besides the node: metrics, or the status page.
+type served struct {
 	Time    time.Time `json:"time"`
 	Event   string    `json:"event"`
 	Address string    `json:"address"`
@@ -78,11 +78,16 @@ func (m *runMetrics) begin(a *app, n *node.Node, log *slog.Logger) (err error) {
 	if m.server, err = metrics.Serve(string(m.addr), m.events, metrics.Node(n)); err != nil {
 		return &node.Failure{Kind: node.FailOther, Text: fmt.Sprintf("%v; --metrics-addr says where", err)} // no peer of ours is unreachable
 	}
-	if at, ok := m.server.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
-		log.Warn("the metrics have no password: whoever reaches this address sees them", "address", at)
-	}
-	ready := metricsReady{Time: time.Now().UTC(), Event: "metrics", Address: "http://" + m.server.Addr().String() + metrics.Path}
+	warnIfOpen(log, m.server.Addr(), "the metrics have")
+	ready := served{Time: time.Now().UTC(), Event: "metrics", Address: "http://" + m.server.Addr().String() + metrics.Path}
 	return a.show(ready, func() { a.out.printf("metrics at %s\n", ready.Address) })
+}
+
+// warnIfOpen warns when others than this machine may see what is served.
+func warnIfOpen(log *slog.Logger, addr net.Addr, has string) {
+	if at, ok := addr.(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		log.Warn(has+" no password: whoever reaches this address sees all", "address", at)
+	}
 }
 
 // end is called before the node is closed: its parts answer until then.
