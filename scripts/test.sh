@@ -20,7 +20,7 @@ stages=(prepare format lint race test bench modules deletion demo unit image rel
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
 	need go "https://go.dev/dl"
-	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd || return
+	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd chromium:chromium || return
 	scripts/promtool.sh >/dev/null || [ "${CI:-}" != true ] || return
 	go mod download || return
 	build_tools
@@ -68,7 +68,7 @@ bench() {
 	go test -run '^$' -bench . -benchtime 1x -short -timeout 20m -p 1 $(grep -rl --include='*_test.go' '^func Benchmark' . --exclude-dir=examples --exclude-dir=bench | xargs -n1 dirname | sort -u)
 }
 
-modules_is="the modules beside the main one (examples): build, test"
+modules_is="the modules beside the main one (examples, the status page in a browser): build, test"
 modules() {
 	local bad=0 dir
 	for dir in $(modules_beside); do
