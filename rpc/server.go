@@ -32,7 +32,8 @@ type ServerConfig struct {
 	MaxPeerSessions int
 	// KeepOldest makes a peer that has MaxPeerSessions be refused instead.
 	KeepOldest bool
-	// MaxDeadline is the most a client can ask for. 0 means 10 min.
+	// MaxDeadline is the most a client can ask for. 0 means 10 min, less than a
+	// second a second.
 	MaxDeadline time.Duration
 	// Idle is how long a session may be without a call. 0 means 10 min. Pings do
 	// not count as calls.

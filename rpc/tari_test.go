@@ -127,6 +127,56 @@ func TestOverTari(t *testing.T) {
 	}
 }
 
+// Many nodes with many sessions each take long streams from one server at once,
+// and each gets all of its items.
+func TestManyStreams(t *testing.T) {
+	const nodes, sessions, items = 6, 8, 100
+	server, to, first := pair(t, dialect.Localnet)
+	clients := []*tari.Host{first}
+	for len(clients) < nodes {
+		h, err := tari.New(tari.Config{Network: dialect.Localnet, AllowTestAddresses: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { h.Close() })
+		if err := h.Connect(t.Context(), peer.AddrInfo{ID: to, Addrs: first.Peerstore().Addrs(to)}); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, h)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var all, begun sync.WaitGroup
+	begun.Add(nodes * sessions)
+	for _, h := range clients {
+		for range sessions {
+			all.Go(func() {
+				session, err := rpc.Connect(ctx, h, to, service, rpc.ClientConfig{})
+				begun.Done()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer session.Close()
+				begun.Wait()
+				got := 0
+				for item, err := range blocks.Call(ctx, session, wrapperspb.UInt64(items)) {
+					if err != nil || len(item.Value) != 10_000 {
+						t.Errorf("item %d: %d bytes, %v", got, len(item.GetValue()), err)
+						return
+					}
+					got++
+				}
+				if got != items {
+					t.Errorf("%d items of %d", got, items)
+				}
+			})
+		}
+	}
+	all.Wait()
+	waitFor(t, "the sessions to end", func() bool { return server.Sessions() == 0 })
+}
+
 // waitFor waits for what happens on another goroutine.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
