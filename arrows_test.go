@@ -36,6 +36,7 @@ var arrows = map[string]string{
 
 	// for tests
 	"internal/claimtest":    "tarikey",
+	"internal/crawltest":    ". dialect identityproto peersync rpc tarikey internal/dhtproto",
 	"internal/chaintest":    "basenode basenode/basenodepb rpc dialect",
 	"peerbook/booktest":     "peerbook identityproto tarikey",
 	"internal/hostile":      "",

@@ -16,20 +16,20 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
-	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/internal/crawltest"
 	"github.com/tari-libp2p/tari-libp2p/rpc"
 )
 
 // Test200: all of a network of 200 are found, each is visited once, and nobody is
 // crowded: that is counted at their end.
 func Test200(t *testing.T) {
-	s := new(crowd)
-	nodes := network200(t, s, 200)
-	dead := signed(t, closedPort(t, [4]byte{127, 0, 2, 1}))
-	nodes[50].tell(dead)
+	s := new(crawltest.Crowd)
+	nodes := s.Network(t, "127.0.1", 200)
+	dead := crawltest.Signed(t, closedPort(t, [4]byte{127, 0, 2, 1}))
+	nodes[50].Tell(dead)
 	told := 0
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
-		Start: []tari.Address{nodes[0].at(), nodes[7].at()}, AllowTestAddresses: true, Parallel: 24, PerHost: 3,
+		Start: []tari.Address{nodes[0].At(), nodes[7].At()}, AllowTestAddresses: true, Parallel: 24, PerHost: 3,
 		OnVisit: func(p Peer, at Progress) {
 			if told++; at.Done != told || at.Known < told || p.Visit == nil || at.Visits > 24 {
 				t.Errorf("after visit %d: %+v", told, at)
@@ -44,22 +44,23 @@ func Test200(t *testing.T) {
 	}
 	found := of(result)
 	for i, n := range nodes {
-		p, ok := found[n.claim.Key]
+		p, ok := found[n.Claim.Key]
 		if !ok || p.Claim == nil || p.Claim.VerifySignature(time.Now()) != nil || p.ToldBy != 4 || p.Visit.Told < 4 || p.Visit.Invalid != nil {
 			t.Errorf("node %d: %+v", i, p)
 		}
-		if visits, asked := n.counts(); visits != 1 || asked != 1 || n.features[0] != identityproto.FeatureClient {
-			t.Errorf("node %d was visited %d times, asked %d times, by %v", i, visits, asked, n.features)
+		if visits, asked := n.Counts(); visits != 1 || asked != 1 {
+			t.Errorf("node %d was visited %d times by a client, asked %d times", i, visits, asked)
 		}
 	}
-	for host, most := range s.most {
+	all, at := s.Most()
+	for host, most := range at {
 		if most > 3 {
 			t.Errorf("%d visits at a time at %s", most, host)
 		}
 	}
-	t.Logf("at most %d visits at a time, %d at one host", s.mostAll, slices.Max(slices.Collect(maps.Values(s.most))))
-	if s.mostAll > 24 || s.mostAll < 2 {
-		t.Errorf("%d visits at a time", s.mostAll)
+	t.Logf("at most %d visits at a time, %d at one host", all, slices.Max(slices.Collect(maps.Values(at))))
+	if all > 24 || all < 2 {
+		t.Errorf("%d visits at a time", all)
 	}
 	for i, n := range nodes { // it leaves when it has its answer
 		for end := time.Now().Add(patience); len(n.Network().Conns()) > 0; time.Sleep(5 * time.Millisecond) {
@@ -121,23 +122,23 @@ func knocks(t testing.TB, ip string) (addr string, count *atomic.Int64) {
 
 // TestNoWeapon: peers that make up others cannot make us knock at somebody's door again and again.
 func TestNoWeapon(t *testing.T) {
-	s := new(crowd)
-	liar := s.serve(t, "", rpc.ServerConfig{})
+	s := new(crawltest.Crowd)
+	liar := s.Serve(t, "", rpc.ServerConfig{})
 	door, count := knocks(t, "127.0.3.1")
 	for range 300 { // one address
-		liar.tell(signed(t, door))
+		liar.Tell(crawltest.Signed(t, door))
 	}
 	const host, hosts = "127.0.3.2", 100
 	for range hosts { // one host
-		liar.tell(signed(t, closedPort(t, [4]byte{127, 0, 3, 2})))
+		liar.Tell(crawltest.Signed(t, closedPort(t, [4]byte{127, 0, 3, 2})))
 	}
-	good := s.serve(t, "127.0.3.3", rpc.ServerConfig{})
+	good := s.Serve(t, "127.0.3.3", rpc.ServerConfig{})
 	for range 20 { // the address of a good peer, before it comes
-		liar.tell(signed(t, good.claim.Addresses[0].String()))
+		liar.Tell(crawltest.Signed(t, good.Claim.Addresses[0].String()))
 	}
-	liar.tell(good.claim)
+	liar.Tell(good.Claim)
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
-		Start: []tari.Address{liar.at()}, AllowTestAddresses: true,
+		Start: []tari.Address{liar.At()}, AllowTestAddresses: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func TestNoWeapon(t *testing.T) {
 	if got := classes(result); got[Answered] != 2 || got[LeftAlone] != hosts-dials || got[Authentication] != 20 {
 		t.Errorf("%v", got)
 	}
-	if p := of(result)[good.claim.Key]; p.Visit.Class != Answered {
+	if p := of(result)[good.Claim.Key]; p.Visit.Class != Answered {
 		t.Errorf("the good peer behind the false ones: %+v", p.Visit)
 	}
 }
@@ -173,7 +174,7 @@ func TestAtHost(t *testing.T) {
 		}
 	}
 	for i := range maxAtHost + 1 {
-		claim := signed(t, fmt.Sprintf("/ip4/127.0.3.4/tcp/%d", 1000+i))
+		claim := crawltest.Signed(t, fmt.Sprintf("/ip4/127.0.3.4/tcp/%d", 1000+i))
 		apply(heardOf(claim))
 		addrs, without := k.choose(i)
 		if i == maxAtHost {
@@ -196,7 +197,7 @@ func TestAtHost(t *testing.T) {
 func TestAbsentInARow(t *testing.T) {
 	k := newKnown(true)
 	for i := range 3 * maxAbsent {
-		claim := signed(t, fmt.Sprintf("/ip4/127.0.3.5/tcp/%d", 1000+i))
+		claim := crawltest.Signed(t, fmt.Sprintf("/ip4/127.0.3.5/tcp/%d", 1000+i))
 		class := Unreachable
 		if i%maxAbsent == maxAbsent-1 {
 			class = Refused // somebody is there
@@ -217,29 +218,29 @@ func TestAbsentInARow(t *testing.T) {
 
 // TestOneAddressAtATime: each address of a peer is dialed once, and what became of it is told.
 func TestOneAddressAtATime(t *testing.T) {
-	good := new(crowd).serve(t, "127.0.3.6", rpc.ServerConfig{})
+	good := new(crawltest.Crowd).Serve(t, "127.0.3.6", rpc.ServerConfig{})
 	door, count := knocks(t, "127.0.3.7")
 	other, counted := knocks(t, "127.0.3.7")
-	start := good.at()
+	start := good.At()
 	start.Addrs = append([]ma.Multiaddr{ma.StringCast(door), ma.StringCast(other)}, start.Addrs...)
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{Start: []tari.Address{start}, AllowTestAddresses: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := result.Peers[0].Visit
-	if v.Class != Answered || len(v.Attempts) != 3 || v.Attempts[0].Class != Refused || v.Reached() != good.claim.Addresses[0].String() || count.Load() != 1 || counted.Load() != 1 {
+	if v.Class != Answered || len(v.Attempts) != 3 || v.Attempts[0].Class != Refused || v.Reached() != good.Claim.Addresses[0].String() || count.Load() != 1 || counted.Load() != 1 {
 		t.Errorf("%+v, %d and %d knocks", v, count.Load(), counted.Load())
 	}
 }
 
 // TestMaxPeers: a peer that makes up others without end does not fill the memory.
 func TestMaxPeers(t *testing.T) {
-	liar := new(crowd).serve(t, "", rpc.ServerConfig{})
+	liar := new(crawltest.Crowd).Serve(t, "", rpc.ServerConfig{})
 	for range 200 {
-		liar.tell(signed(t, closedPort(t, [4]byte{127, 0, 4, 1})))
+		liar.Tell(crawltest.Signed(t, closedPort(t, [4]byte{127, 0, 4, 1})))
 	}
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
-		Start: []tari.Address{liar.at()}, AllowTestAddresses: true, MaxPeers: 50,
+		Start: []tari.Address{liar.At()}, AllowTestAddresses: true, MaxPeers: 50,
 	})
 	if err != nil || len(result.Peers) != 50 || result.Dropped != 151 {
 		t.Errorf("%d peers, %d dropped, %v", len(result.Peers), result.Dropped, err)
@@ -248,10 +249,10 @@ func TestMaxPeers(t *testing.T) {
 
 // TestBusy: a peer without a session left is asked again, later.
 func TestBusy(t *testing.T) {
-	s := new(crowd)
-	busy := s.serve(t, "", rpc.ServerConfig{MaxSessions: 1})
+	s := new(crawltest.Crowd)
+	busy := s.Serve(t, "", rpc.ServerConfig{MaxSessions: 1})
 	other := guest(t, tari.Config{AllowTestAddresses: true})
-	if err := other.Connect(t.Context(), busy.at().AddrInfo()); err != nil {
+	if err := other.Connect(t.Context(), busy.At().AddrInfo()); err != nil {
 		t.Fatal(err)
 	}
 	holds, err := rpc.Connect(t.Context(), other, busy.ID(), "t/dht/1", rpc.ClientConfig{})
@@ -260,11 +261,11 @@ func TestBusy(t *testing.T) {
 	}
 	var seen []Class
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
-		Start: []tari.Address{busy.at()}, AllowTestAddresses: true, Pause: 50 * time.Millisecond,
+		Start: []tari.Address{busy.At()}, AllowTestAddresses: true, Pause: 50 * time.Millisecond,
 		OnVisit: func(p Peer, _ Progress) {
 			seen = append(seen, p.Visit.Class)
 			holds.Close()
-			for busy.rpc.Sessions() > 0 {
+			for busy.RPC.Sessions() > 0 {
 				time.Sleep(time.Millisecond)
 			}
 		},
@@ -272,16 +273,16 @@ func TestBusy(t *testing.T) {
 	if err != nil || len(seen) != 2 || seen[0] != Busy || seen[1] != Answered || result.Peers[0].Visits != 2 {
 		t.Errorf("%v, %v", seen, err)
 	}
-	if _, asked := busy.counts(); asked != 1 {
+	if _, asked := busy.Counts(); asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
 }
 
 // TestAlwaysBusy: not for ever.
 func TestAlwaysBusy(t *testing.T) {
-	busy := new(crowd).serve(t, "", rpc.ServerConfig{MaxSessions: 1})
+	busy := new(crawltest.Crowd).Serve(t, "", rpc.ServerConfig{MaxSessions: 1})
 	other := guest(t, tari.Config{AllowTestAddresses: true})
-	if err := other.Connect(t.Context(), busy.at().AddrInfo()); err != nil {
+	if err := other.Connect(t.Context(), busy.At().AddrInfo()); err != nil {
 		t.Fatal(err)
 	}
 	holds, err := rpc.Connect(t.Context(), other, busy.ID(), "t/dht/1", rpc.ClientConfig{})
@@ -291,19 +292,19 @@ func TestAlwaysBusy(t *testing.T) {
 	defer holds.Close()
 	began := time.Now()
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), Config{
-		Start: []tari.Address{busy.at()}, AllowTestAddresses: true, Pause: 20 * time.Millisecond,
+		Start: []tari.Address{busy.At()}, AllowTestAddresses: true, Pause: 20 * time.Millisecond,
 	})
-	if visits, _ := busy.counts(); err != nil || visits-1 != maxVisits || result.Peers[0].Visit.Class != Busy || time.Since(began) < 60*time.Millisecond {
+	if visits, _ := busy.Counts(); err != nil || visits-1 != maxVisits || result.Peers[0].Visit.Class != Busy || time.Since(began) < 60*time.Millisecond {
 		t.Errorf("%d visits, %+v, %v", visits, result.Peers[0].Visit, err)
 	}
 }
 
 // TestInterrupted: the end of the context ends a crawl, and another goes on.
 func TestInterrupted(t *testing.T) {
-	s := new(crowd)
-	nodes := network200(t, s, 30)
+	s := new(crawltest.Crowd)
+	nodes := s.Network(t, "127.0.1", 30)
 	cfg := Config{
-		Start: []tari.Address{nodes[0].at()}, AllowTestAddresses: true, Parallel: 2,
+		Start: []tari.Address{nodes[0].At()}, AllowTestAddresses: true, Parallel: 2,
 		Journal: filepath.Join(t.TempDir(), "journal"), Network: "localnet",
 	}
 	ctx, stop := withStop(t)
@@ -323,7 +324,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	again := 0
 	for _, n := range nodes {
-		_, asked := n.counts()
+		_, asked := n.Counts()
 		again += max(0, asked-1)
 	}
 	if again > 2 {

@@ -12,17 +12,18 @@ import (
 	"time"
 
 	tari "github.com/tari-libp2p/tari-libp2p"
+	"github.com/tari-libp2p/tari-libp2p/internal/crawltest"
 	"github.com/tari-libp2p/tari-libp2p/rpc"
 )
 
 // aJournal is that of a small crawl, done.
 func aJournal(t testing.TB) (path string, cfg Config) {
 	t.Helper()
-	s := new(crowd)
-	a, b := s.serve(t, "", rpc.ServerConfig{}), s.serve(t, "", rpc.ServerConfig{})
-	a.tell(b.claim, signed(t, closedPort(t, [4]byte{127, 0, 2, 2})))
+	s := new(crawltest.Crowd)
+	a, b := s.Serve(t, "", rpc.ServerConfig{}), s.Serve(t, "", rpc.ServerConfig{})
+	a.Tell(b.Claim, crawltest.Signed(t, closedPort(t, [4]byte{127, 0, 2, 2})))
 	path = filepath.Join(t.TempDir(), "journal")
-	cfg = Config{Start: []tari.Address{a.at()}, AllowTestAddresses: true, Journal: path, Network: "localnet"}
+	cfg = Config{Start: []tari.Address{a.At()}, AllowTestAddresses: true, Journal: path, Network: "localnet"}
 	result, err := Run(patient(t), guest(t, tari.Config{AllowTestAddresses: true}), cfg)
 	if err != nil || len(result.Peers) != 3 {
 		t.Fatal(result, err)

@@ -13,6 +13,7 @@ import (
 	tari "github.com/tari-libp2p/tari-libp2p"
 	"github.com/tari-libp2p/tari-libp2p/dialect"
 	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/internal/crawltest"
 )
 
 func withStop(t testing.TB) (context.Context, context.CancelFunc) {
@@ -60,10 +61,10 @@ const killedParallel = 8
 // TestKill: a crawl of 200 that is killed again and again, in the middle, goes on
 // where it was: nobody is lost, and only who was being asked is asked again.
 func TestKill(t *testing.T) {
-	s := new(crowd)
-	nodes := network200(t, s, 200)
+	s := new(crawltest.Crowd)
+	nodes := s.Network(t, "127.0.1", 200)
 	journal := filepath.Join(t.TempDir(), "journal")
-	job, err := json.Marshal(map[string]string{"Start": nodes[0].at().String(), "Journal": journal})
+	job, err := json.Marshal(map[string]string{"Start": nodes[0].At().String(), "Journal": journal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestKill(t *testing.T) {
 	}
 	asked := func() (sum, twice int) {
 		for _, n := range nodes {
-			_, n := n.counts()
+			_, n := n.Counts()
 			sum, twice = sum+n, twice+max(0, n-1)
 		}
 		return sum, twice
@@ -85,7 +86,7 @@ func TestKill(t *testing.T) {
 	}
 	kills := 0
 	for range 6 {
-		reached, goOn := s.stop(20)
+		reached, goOn := s.Stop(20)
 		child := crawl()
 		if err := child.Start(); err != nil {
 			t.Fatal(err)

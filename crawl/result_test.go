@@ -11,13 +11,14 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/crawltest"
 	"github.com/tari-libp2p/tari-libp2p/peersync"
 )
 
 // some is a result with a peer of each sort.
 func some(t testing.TB) *Result {
 	onion := "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234"
-	a, b, c := signed(t, "/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.5/tcp/1", onion), signed(t, "/dns4/example.com/tcp/1"), signed(t, "/ip6/2a00::1/tcp/1")
+	a, b, c := crawltest.Signed(t, "/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.5/tcp/1", onion), crawltest.Signed(t, "/dns4/example.com/tcp/1"), crawltest.Signed(t, "/ip6/2a00::1/tcp/1")
 	visit := &Visit{
 		At: time.Unix(1_800_000_000, 0), TookUS: 5, Class: Answered, UserAgent: "=cmd|calc", Protocols: []string{"t/dht/1", "t/msg/0.1"}, Final: true,
 		Attempts: []Attempt{{Address: "/ip4/1.2.3.4/tcp/1", Class: Unreachable, Error: "no"}, {Address: onion}},
