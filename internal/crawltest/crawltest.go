@@ -92,6 +92,8 @@ type Node struct {
 	RPC   *rpc.Server
 	Claim *identityproto.Claim // its own
 
+	answered func() // a visit
+
 	mu     sync.Mutex
 	knows  []*identityproto.Claim
 	visits int // connections
@@ -102,7 +104,7 @@ type Node struct {
 // reached over memory. It ends with the test.
 func (c *Crowd) Serve(t testing.TB, ip string, cfg rpc.ServerConfig) *Node {
 	t.Helper()
-	n := &Node{}
+	n := &Node{answered: func() { c.count(ip, -1) }}
 	listen := "/memory/0"
 	if ip != "" {
 		listen = "/ip4/" + ip + "/tcp/0"
@@ -131,7 +133,7 @@ func (c *Crowd) Serve(t testing.TB, ip string, cfg rpc.ServerConfig) *Node {
 	if err := n.RPC.Register(peersync.Service, peersync.Method(peersync.ServerConfig{
 		AllowTestAddresses: true,
 		Claims: func(most int, keep func(*identityproto.Claim) bool) []*identityproto.Claim {
-			defer c.count(ip, -1)
+			defer n.answered()
 			time.Sleep(5 * time.Millisecond) // so that visits meet
 			c.ask()
 			return n.told(most, keep)

@@ -22,6 +22,7 @@ func (n *Node) Lie(t testing.TB, items ...*dhtproto.GetPeersResponse) {
 	t.Helper()
 	err := n.RPC.Register(peersync.Service, getPeers.Serve(func(context.Context, peer.ID, *dhtproto.GetPeersRequest) iter.Seq2[*dhtproto.GetPeersResponse, error] {
 		return func(yield func(*dhtproto.GetPeersResponse, error) bool) {
+			defer n.answered()
 			for _, item := range items {
 				if !yield(item, nil) {
 					return

@@ -6,7 +6,8 @@
 //
 // Others join it to a second namespace, where peers are: by a cable that is
 // taken out and put in again, or by a wire that delays, loses and reorders
-// packets.
+// packets. And one has a whole network in it, at addresses as the internet has
+// them, which is crawled.
 //
 // The tests carry the build tag "interop" and need Linux with /dev/net/tun, root,
 // and the commands ip, nft and tor.

@@ -101,15 +101,9 @@ func setUp(t *testing.T) {
 		"route add default via 203.0.113.254",
 		"-6 route add default via 2001:db8::fe",
 	} {
-		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", args, err, out)
-		}
+		runIP(t, args)
 	}
-	nft := exec.Command("nft", "-f", "-")
-	nft.Stdin = strings.NewReader(rules)
-	if out, err := nft.CombinedOutput(); err != nil {
-		t.Fatalf("nft: %v: %s", err, out)
-	}
+	addRules(t, rules)
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	if err := os.WriteFile(resolv, []byte("nameserver 203.0.113.53\noptions timeout:1 attempts:1\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -121,8 +115,22 @@ func setUp(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount("/etc/resolv.conf", syscall.MNT_DETACH) }) // or the folder cannot be removed
 }
 
+// runIP runs a command of iproute2.
+func runIP(t *testing.T, args string) {
+	t.Helper()
+	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", args, err, out)
+	}
+}
+
 // sent is how many packets have left for anything but loopback, and how many to a name server.
 func sent(t *testing.T) (outside, dns int) {
+	t.Helper()
+	return counted(t, "outside"), counted(t, "dns")
+}
+
+// counted is what a counter of the namespace stands at.
+func counted(t *testing.T, name string) int {
 	t.Helper()
 	out, err := exec.Command("nft", "-j", "list", "counters").Output()
 	if err != nil {
@@ -130,7 +138,7 @@ func sent(t *testing.T) (outside, dns int) {
 	}
 	var listed struct {
 		Nftables []struct {
-			Counter *struct {
+			Counter struct {
 				Name    string `json:"name"`
 				Packets int    `json:"packets"`
 			} `json:"counter"`
@@ -139,23 +147,23 @@ func sent(t *testing.T) (outside, dns int) {
 	if err := json.Unmarshal(out, &listed); err != nil {
 		t.Fatalf("nft said %s: %v", out, err)
 	}
-	found := 0
 	for _, item := range listed.Nftables {
-		if item.Counter == nil {
-			continue
-		}
-		found++
-		switch item.Counter.Name {
-		case "outside":
-			outside = item.Counter.Packets
-		case "dns":
-			dns = item.Counter.Packets
+		if item.Counter.Name == name {
+			return item.Counter.Packets
 		}
 	}
-	if found != 2 {
-		t.Fatalf("nft lists %d counters: %s", found, out)
+	t.Fatalf("nft lists no counter %s: %s", name, out)
+	return 0
+}
+
+// addRules adds rules to the namespace.
+func addRules(t *testing.T, rules string) {
+	t.Helper()
+	nft := exec.Command("nft", "-f", "-")
+	nft.Stdin = strings.NewReader(rules)
+	if out, err := nft.CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v: %s", err, out)
 	}
-	return outside, dns
 }
 
 // watchSockets looks at this process's sockets over and over until the function it returns is called, which gives
