@@ -18,7 +18,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-slices=(book limits tor soak churn fuzz)
+slices=(book limits tor soak churn node fuzz)
 limit=45m # for a slice
 table=docs/reliability.md
 
@@ -59,6 +59,16 @@ churn() {
 	step ties 15m env TARI_LIBP2P_CLOSING_RUNS=100 go test -v -tags interop -count=1 -timeout 15m -run TestSimultaneousDials ./interop
 	step messages 10m go test -v -tags interop -count=1 -timeout 10m -run 'TestStoppedPeer|TestRateToRust' ./interop
 	step idle 15m go test -v -tags interop -count=1 -timeout 15m -run TestSeedIdle ./interop
+}
+
+node_is="a whole base node of Tari without a network, which is read"
+node() {
+	TARI_LIBP2P_RUST_NODE=$(scripts/rust-node.sh) || {
+		bad=1
+		return
+	}
+	export TARI_LIBP2P_RUST_NODE
+	step read 15m go test -v -tags interop -count=1 -timeout 15m -run 'TestBaseNode$' ./interop/netns
 }
 
 fuzz_is="every fuzz target for FUZZTIME each"
