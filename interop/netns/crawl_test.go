@@ -367,7 +367,9 @@ func (r *crawledRust) meets(t *testing.T, n *crawltest.Node) *identityproto.Clai
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.reaches(t, n.PublicKey().NodeID().String(), func() error { return n.Connect(within(t), at.AddrInfo()) }, func() error { return n.Network().ClosePeer(r.id) })
+	r.reaches(t, n.PublicKey().NodeID().String(), func() error { return n.Connect(within(t), at.AddrInfo()) }, func() {
+		_ = n.Network().ClosePeer(r.id) // what could not be sent is of no interest
+	})
 	claim, ok := n.Host.Claim(r.id)
 	if !ok {
 		t.Fatal("the Rust node has no claim")
@@ -382,23 +384,20 @@ func (r *crawledRust) meetsRust(t *testing.T, other *crawledRust) {
 	r.reaches(t, other.NodeID, func() error {
 		_, err := other.do("dial", map[string]any{"public_key": r.PublicKey, "addresses": []string{r.Address}})
 		return err
-	}, func() error {
+	}, func() {
 		_, _ = other.do("disconnect", map[string]any{"node_id": r.NodeID}) // it may say that it has no connection when that ends
-		return nil
 	})
 }
 
 // reaches has somebody come by come and leave by leave, and be asked at the address that it claimed: only of such does the Rust node tell.
-func (r *crawledRust) reaches(t *testing.T, nodeID string, come, leave func() error) {
+func (r *crawledRust) reaches(t *testing.T, nodeID string, come func() error, leave func()) {
 	t.Helper()
 	r.mine[nodeID] = true
 	if err := come(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it came", func() bool { came, _ := r.counts(nodeID); return came > 0 })
-	if err := leave(); err != nil {
-		t.Fatal(err)
-	}
+	leave()
 	eventually(t, "it left", func() bool { _, left := r.counts(nodeID); return left > 0 })
 	if _, err := r.do("get_peers", map[string]any{"node_id": nodeID}); err != nil {
 		t.Fatal(err)
