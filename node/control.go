@@ -84,7 +84,7 @@ func socketPath(dir string) (string, error) {
 //	GET  /v1/identity            → IdentityInfo
 //	GET  /v1/log                 → LogLevels
 //	PUT  /v1/log?levels=TEXT     → LogLevels      as it is then
-//	GET  /v1/peers               → PeerList
+//	GET  /v1/peers               → PeerList       ?prefix=TEXT&limit=N: only so many, whose key or node id begins so
 //	POST /v1/peers?peer=P        → PeerInfo       P = PUBKEY::ADDR[::ADDR]
 //	POST /v1/seeds        body   → {"added":N}    of a JSON array of such P, at most 8 MiB
 //	GET  /v1/peer?peer=P         → PeerDetail
@@ -111,7 +111,7 @@ func controlHandler(n *Node) http.Handler {
 	handle(mux, "GET /v1/identity", func(*http.Request) (any, error) { return n.IdentityInfo(), nil })
 	handle(mux, "GET /v1/log", func(*http.Request) (any, error) { return n.logLevels("") })
 	handle(mux, "PUT /v1/log", func(r *http.Request) (any, error) { return n.logLevels(r.URL.Query().Get("levels")) })
-	handle(mux, "GET /v1/peers", func(r *http.Request) (any, error) { return n.ListPeers(r.Context()) })
+	handle(mux, "GET /v1/peers", func(r *http.Request) (any, error) { return n.listPeers(r.URL.Query()) })
 	handle(mux, "POST /v1/peers", func(r *http.Request) (any, error) {
 		return n.AddPeer(r.Context(), r.URL.Query().Get("peer"))
 	})

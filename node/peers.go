@@ -71,6 +71,13 @@ func (n *Node) known(id peer.ID) (out []tari.KnownAddress) {
 }
 
 func (n *Node) peerInfo(r peerbook.Record) PeerInfo {
+	info := infoOf(r)
+	info.Connected = n.connected(r.PeerID())
+	return info
+}
+
+// infoOf is what a record alone tells of a peer.
+func infoOf(r peerbook.Record) PeerInfo {
 	info := PeerInfo{
 		PublicKey: r.Key.String(),
 		NodeID:    r.NodeID().String(),
@@ -78,7 +85,6 @@ func (n *Node) peerInfo(r peerbook.Record) PeerInfo {
 		Features:  r.Features.String(),
 		UserAgent: r.UserAgent,
 		Protocols: texts(r.Protocols),
-		Connected: n.connected(r.PeerID()),
 	}
 	info.LastSeen = moment(r.LastSeen)
 	if r.Banned(time.Now()) {

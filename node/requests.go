@@ -1,9 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -120,9 +123,20 @@ func (n *Node) IdentityInfo() IdentityInfo {
 }
 
 // ListPeers lists the peer book.
-func (n *Node) ListPeers(context.Context) (PeerList, error) {
+func (n *Node) ListPeers(context.Context) (PeerList, error) { return n.listPeers(nil) }
+
+// listPeers is ListPeers, or of a query up to "limit" peers (0: any number) whose public key or node id begins with "prefix".
+func (n *Node) listPeers(query url.Values) (PeerList, error) {
+	limit, err := strconv.ParseUint(cmp.Or(query.Get("limit"), "0"), 10, 31)
+	if err != nil {
+		return PeerList{}, fail(FailUsage, errors.New("node: limit is not a number"))
+	}
+	found := n.Peers.Find(query.Get("prefix"))
+	if limit > 0 && len(found) > int(limit) {
+		found = found[:limit]
+	}
 	list := PeerList{Peers: []PeerInfo{}}
-	for _, r := range n.Peers.List(nil) {
+	for _, r := range found {
 		list.Peers = append(list.Peers, n.peerInfo(r))
 	}
 	return list, nil

@@ -84,43 +84,62 @@ func writeBackupFile(path string, n int, each func(write func(tarikey.PublicKey,
 
 // readBackup gives all records or an error.
 func readBackup(dir string) ([]*Record, error) {
-	f, err := os.Open(filepath.Join(dir, backupName))
+	var records []*Record
+	err := eachInBackup(dir, nil, func(r *Record) bool {
+		records = append(records, r)
+		return true
+	})
 	if err != nil {
 		return nil, err
+	}
+	return records, nil
+}
+
+// eachInBackup reads the records of the keys that wanted says yes to, all if it is nil, until got says no.
+func eachInBackup(dir string, wanted func(key []byte) bool, got func(*Record) bool) error {
+	f, err := os.Open(filepath.Join(dir, backupName))
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
 	head := make([]byte, len(backupMagic)+4)
 	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
+		return err
 	}
 	count := binary.BigEndian.Uint32(head[len(backupMagic):])
 	if string(head[:len(backupMagic)]) != backupMagic || count > maxBackup {
-		return nil, errRecord
+		return errRecord
 	}
-	var records []*Record
 	for range count {
-		record, err := readBackupRecord(r)
+		record, err := readBackupRecord(r, wanted)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		records = append(records, record)
+		if record != nil && !got(record) {
+			return nil
+		}
 	}
-	return records, nil
+	return nil
 }
 
-func readBackupRecord(r io.Reader) (*Record, error) {
-	head := make([]byte, tarikey.KeySize+4)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
-	}
-	key, err := tarikey.ParsePublicKey(head[:tarikey.KeySize])
-	if err != nil {
+// readBackupRecord returns nil for a key that is not wanted.
+func readBackupRecord(r *bufio.Reader, wanted func(key []byte) bool) (*Record, error) {
+	var head [tarikey.KeySize + 4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
 	size := binary.BigEndian.Uint32(head[tarikey.KeySize:])
 	if size > maxRecord {
 		return nil, errRecord
+	}
+	if wanted != nil && !wanted(head[:tarikey.KeySize]) {
+		_, err := r.Discard(int(size))
+		return nil, err
+	}
+	key, err := tarikey.ParsePublicKey(head[:tarikey.KeySize])
+	if err != nil {
+		return nil, err
 	}
 	data := make([]byte, size)
 	if _, err := io.ReadFull(r, data); err != nil {

@@ -20,7 +20,8 @@ stages=(prepare format lint race test bench modules deletion demo unit image rel
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
 	need go "https://go.dev/dl"
-	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd chromium:chromium || return
+	apt_install protoc:protobuf-compiler /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev debootstrap:debootstrap tor:tor nft:nftables ip:iproute2 systemd-analyze:systemd chromium:chromium \
+		zsh:zsh fish:fish mandoc:mandoc /usr/share/bash-completion/bash_completion:bash-completion || return
 	scripts/promtool.sh >/dev/null || [ "${CI:-}" != true ] || return
 	go mod download || return
 	build_tools

@@ -17,9 +17,10 @@ const NodeIDSize = 13
 type NodeID [NodeIDSize]byte
 
 // NodeID derives the node id.
-func (k PublicKey) NodeID() NodeID { return nodeIDOf(k.b[:]) }
+func (k PublicKey) NodeID() NodeID { return NodeIDOf(k.b[:]) }
 
-func nodeIDOf(key []byte) (id NodeID) {
+// NodeIDOf is NodeID of the bytes of a key, which it does not check: it is for who looks through very many keys for one.
+func NodeIDOf(key []byte) (id NodeID) {
 	h, err := blake2b.New(NodeIDSize, nil)
 	if err != nil {
 		panic("tarikey: BLAKE2b: " + err.Error())

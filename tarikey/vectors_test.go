@@ -198,7 +198,7 @@ func TestRefusedKeys(t *testing.T) {
 	var points, scalars []string
 	for _, p := range modern.InvalidKeys.Points {
 		points = append(points, p.Hex)
-		if got := nodeIDOf(unhex(t, p.Hex)).String(); got != p.NodeID {
+		if got := NodeIDOf(unhex(t, p.Hex)).String(); got != p.NodeID {
 			t.Errorf("node id of %s = %s, want %s", p.Hex, got, p.NodeID)
 		}
 	}

@@ -190,13 +190,25 @@ func (o *options) config() (node.Config, error) {
 	if cfg.Limits.NeverDial, err = parseAll(o.never, tari.ParseAddrRange); err != nil {
 		return cfg, err
 	}
-	if cfg.DataDir = o.dataDir; cfg.DataDir == "" {
-		cfg.DataDir, err = defaultDataDir(cfg.Network.Name)
+	if cfg.DataDir, err = o.folder(); err != nil {
+		return cfg, err
 	}
-	if err == nil && (o.tor.Only || o.tor.Direct) && !o.tor.Service && o.tor.SOCKS == "" {
+	if (o.tor.Only || o.tor.Direct) && !o.tor.Service && o.tor.SOCKS == "" {
 		err = errNoProxy
 	}
 	return cfg, err
+}
+
+// folder is the data folder.
+func (o *options) folder() (string, error) {
+	if o.dataDir != "" {
+		return o.dataDir, nil
+	}
+	network, err := networkByName(o.network)
+	if err != nil {
+		return "", err
+	}
+	return defaultDataDir(network.Name)
 }
 
 // errNoProxy is the only error of config beside which the configuration is whole.

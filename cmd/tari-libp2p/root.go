@@ -54,7 +54,6 @@ func (a *app) rootCommand() *cobra.Command {
 			a.started = true
 			return a.layer(cmd)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -66,6 +65,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.configCommand(), a.topCommand(),
 	)
 	a.configFlags(root)
+	a.completeAll(root)
 	return root
 }
 
