@@ -29,6 +29,10 @@ fmt: ## format the Go and Rust code
 build: ## build bin/tari-libp2p
 	go build -o bin/ ./cmd/tari-libp2p
 
+.PHONY: docs
+docs: ## write docs/reference.md; man pages and the shells' completion into bin/share
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) go run -tags generate ./cmd/tari-libp2p -docs docs -share bin/share
+
 .PHONY: release
 release: ## build dist/: archives for all systems, lists of their parts, checksums; the same bytes each time; SIGN=KEYFILE for a signature
 	go run ./internal/release -out dist $(if $(SIGN),-sign $(SIGN))

@@ -33,6 +33,7 @@ var arrows = map[string]string{
 	"basenode/basenodepb":  "",
 	"internal/dhtproto":    "",
 	"internal/release":     "", // a program
+	"internal/reference":   "",
 
 	// for tests
 	"internal/claimtest":    "tarikey",

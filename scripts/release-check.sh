@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Linux archive of the last commit twice: as the caller would, and in another folder with an empty build cache, another umask
-# and time zone. Both must be the same, be what SHA256SUMS says, tell their commit, and have a valid SBOM. The first is signed, by a key of its own.
+# and time zone. Both must be the same, be what SHA256SUMS says, tell their commit, and have man pages, completion and a valid SBOM. The first
+# is signed, by a key of its own.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -26,4 +27,7 @@ done
 tar -C "$tmp" -xzf "$tmp"/first/*.tar.gz
 "$tmp"/tari-libp2p_*/tari-libp2p version | tee "$tmp/version"
 grep -q "commit $(git rev-parse HEAD)," "$tmp/version" || die 1 "the program does not tell its commit"
+bash -n "$tmp"/tari-libp2p_*/completions/tari-libp2p.bash
+mandoc -Tlint -Wwarning "$tmp"/tari-libp2p_*/man/*.1 || die 1 "the man pages are not well-formed"
+grep -q "^.TH \"TARI-LIBP2P-RUN\" 1 \"$(TZ=UTC git log -1 --date=format-local:%F --format=%cd)\"" "$tmp"/tari-libp2p_*/man/tari-libp2p-run.1 || die 1 "a man page is not of the commit's day"
 scripts/sbom-check.sh "$tmp"/first/*.cdx.json

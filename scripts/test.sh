@@ -39,11 +39,11 @@ format() {
 	return $bad
 }
 
-lint_is="go vet and golangci-lint, interop's build tag included"
+lint_is="go vet and golangci-lint, interop's build tag included; go vet of the generator"
 lint() {
 	build_tools || return
 	local bad=0 dir
-	go vet -tags interop ./... || bad=1
+	go vet -tags interop ./... && go vet -tags generate ./cmd/tari-libp2p || bad=1
 	"$tools/golangci-lint" run --allow-parallel-runners --timeout 20m ./... || bad=1
 	for dir in $(modules_beside); do
 		(cd "$dir" && go vet -tags interop ./... && "$tools/golangci-lint" run --allow-parallel-runners --config "$root/.golangci.yml" --timeout 20m ./...) || bad=1
@@ -118,6 +118,7 @@ release_is="an archive built twice has the same bytes, and a valid list of its p
 release() {
 	apt_install ssh-keygen:openssh-client || return
 	python3 -c 'import ensurepip' 2>/dev/null || apt_install python3:python3 python3-venv:python3-venv || return
+	apt_install mandoc:mandoc || return
 	scripts/release-check.sh
 }
 

@@ -9,22 +9,9 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
-	"syscall"
-
-	"github.com/libp2p/go-libp2p/gologshim"
 )
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := newApp(os.Stdin, os.Stdout, os.Stderr)
-	gologshim.SetDefaultHandler(a.options.logs.handler(logLibp2p))
-	code := a.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
-}
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {

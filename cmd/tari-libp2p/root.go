@@ -14,22 +14,6 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/node"
 )
 
-// Exit codes, documented in docs/cli.md.
-const (
-	exitOK             = 0
-	exitOther          = 1
-	exitUsage          = 2
-	exitUnreachable    = 3
-	exitAuthentication = 4
-	exitRefused        = 5
-	exitTimeout        = 6
-	exitNotFound       = 7
-	exitForked         = 8
-)
-
-// failForked is the kind of failure that only fork-check has.
-const failForked node.FailureKind = "forked"
-
 // app is what all commands share.
 type app struct {
 	stdin    io.Reader
@@ -111,27 +95,6 @@ func withUsage(cmd *cobra.Command, err error) error {
 		return usageError{err} // it says what may stand there
 	}
 	return usagef("%w; usage: %s", err, cmd.UseLine())
-}
-
-func exitCode(kind node.FailureKind) int {
-	switch kind {
-	case node.FailUsage:
-		return exitUsage
-	case node.FailUnreachable:
-		return exitUnreachable
-	case node.FailAuthentication:
-		return exitAuthentication
-	case node.FailRefused:
-		return exitRefused
-	case node.FailTimeout:
-		return exitTimeout
-	case node.FailNotFound:
-		return exitNotFound
-	case failForked:
-		return exitForked
-	default:
-		return exitOther
-	}
 }
 
 // usageError is a fault of the command line that a command found itself.

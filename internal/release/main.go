@@ -1,5 +1,6 @@
-// Command release builds the archives of a release, the same bytes each time: for each system the command with its documents, a list
-// of what is in it (a CycloneDX SBOM), what all were built of (a SLSA provenance), and the checksums of all.
+// Command release builds the archives of a release, the same bytes each time: for each system the command with its documents, man pages
+// and the completion of shells, a list of what is in it (a CycloneDX SBOM), what all were built of (a SLSA provenance), and the checksums
+// of all.
 //
 //	go run ./internal/release -out dist                       all systems
 //	go run ./internal/release -out dist -sign KEYFILE         and SHA256SUMS.sig, by an SSH key
@@ -14,8 +15,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -105,6 +108,15 @@ func releaseOne(dir, target string, when time.Time) (names []string, built *part
 	if err != nil {
 		return nil, nil, err
 	}
+	share := filepath.Join(tmp, "share")
+	if err := generate(share, parts.version, when); err != nil {
+		return nil, nil, err
+	}
+	shared, err := folder(share, target)
+	if err != nil {
+		return nil, nil, err
+	}
+	files = append(files, shared...)
 	archive := base + ".tar.gz"
 	pack := tarGz
 	if strings.HasPrefix(target, "windows/") {
@@ -134,7 +146,28 @@ func build(binary, target string) error {
 	return cmd.Run()
 }
 
-// contents are the files of an archive.
+// generate has the command's own tree of commands written as man pages and completion of shells. That program runs here, whatever the target.
+func generate(share, version string, when time.Time) error {
+	cmd := exec.Command("go", "run", "-tags", "generate", "./cmd/tari-libp2p", "-share", share, "-version", version)
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", when.Unix()))
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// folder are the files in a folder, by name; no man pages for Windows.
+func folder(dir, target string) (files []file, err error) {
+	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasPrefix(target, "windows/") && path.Ext(name) == ".1" {
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		files = append(files, file{name: name, content: content})
+		return err
+	})
+	return files, err
+}
+
+// contents are the files of an archive that are there already, the program among them.
 func contents(binary, target string, parts *parts) ([]file, error) {
 	program, err := os.ReadFile(binary)
 	if err != nil {
@@ -148,7 +181,9 @@ func contents(binary, target string, parts *parts) ([]file, error) {
 		{name: filepath.Base(binary), content: program, executable: true},
 		{name: "LICENSES-of-dependencies.txt", content: licenses},
 	}
-	names := []string{"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/operating.md", "docs/pictures/top.svg"}
+	names := []string{
+		"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/reference.md", "docs/operating.md", "docs/pictures/top.svg",
+	}
 	if strings.HasPrefix(target, "linux/") {
 		names = append(names, "packaging/tari-libp2p.service", "packaging/tari-libp2p.sysusers")
 	}

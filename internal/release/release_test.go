@@ -163,6 +163,30 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"man/a.1", "completions/b"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for target, want := range map[string]string{"linux/amd64": "completions/b man/a.1", "windows/amd64": "completions/b"} {
+		files, err := folder(dir, target)
+		var names []string
+		for _, f := range files {
+			if names = append(names, f.name); string(f.content) != f.name {
+				t.Errorf("%s holds %q", f.name, f.content)
+			}
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("%s: %s, %v", target, got, err)
+		}
+	}
+}
+
 func TestUnknownTarget(t *testing.T) {
 	if err := release(t.TempDir(), "plan9/mips"); err == nil || !strings.Contains(err.Error(), "linux/amd64") {
 		t.Error(err)

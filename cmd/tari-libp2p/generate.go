@@ -1,0 +1,67 @@
+//go:build generate
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tari-libp2p/tari-libp2p/internal/reference"
+	"github.com/tari-libp2p/tari-libp2p/node"
+)
+
+// With the build tag "generate" the program is another one, which writes what is made from the tree of commands.
+func main() {
+	docs := flag.String("docs", "", "write the reference into this `folder`")
+	share := flag.String("share", "", "write man pages and the shells' completion into this `folder`; of the time SOURCE_DATE_EPOCH")
+	version := flag.String("version", node.Version(), "of the program, for the man pages")
+	flag.Parse()
+	if err := generate(*docs, *share, *version); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func generate(docs, share, version string) error {
+	book := reference.Book{Root: newApp(nil, io.Discard, io.Discard).rootCommand(), Version: version}
+	book.Root.InitDefaultCompletionCmd()
+	for _, e := range exits() {
+		book.Exit = append(book.Exit, reference.Exit{Code: e.code, Meaning: e.meaning})
+	}
+	if docs != "" {
+		if err := os.WriteFile(filepath.Join(docs, "reference.md"), book.Markdown(), 0o644); err != nil {
+			return err
+		}
+	}
+	if share == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+	if err != nil {
+		return errors.New("SOURCE_DATE_EPOCH is no number of seconds since 1970")
+	}
+	book.Date = time.Unix(seconds, 0)
+	return errors.Join(book.WriteMan(filepath.Join(share, "man")), writeCompletions(book.Root, filepath.Join(share, "completions")))
+}
+
+// writeCompletions writes each shell's script under the name that it has to have where the shell looks for it.
+func writeCompletions(root *cobra.Command, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return errors.Join(
+		root.GenBashCompletionFileV2(at("tari-libp2p.bash"), true),
+		root.GenZshCompletionFile(at("_tari-libp2p")),
+		root.GenFishCompletionFile(at("tari-libp2p.fish"), true),
+		root.GenPowerShellCompletionFileWithDesc(at("tari-libp2p.ps1")),
+	)
+}
