@@ -48,6 +48,8 @@ func (a *app) offerNamed(name string) offer {
 		return a.offerPeers
 	case "PUBKEY::ADDRESS":
 		return a.offerAddresses
+	case "WORD":
+		return offerWords
 	case "network":
 		return cobra.FixedCompletions(networkNames(), cobra.ShellCompDirectiveNoFileComp)
 	case "networks":
@@ -129,6 +131,16 @@ func offerLevels(_ *cobra.Command, _ []string, typed string) (all []cobra.Comple
 		all = append(all, typed[:equals+1]+name)
 	}
 	return all, directive
+}
+
+// offerWords offers what explain knows by a single word.
+func offerWords(*cobra.Command, []string, string) (words []cobra.Completion, _ cobra.ShellCompDirective) {
+	for _, e := range explanations("") {
+		if !strings.Contains(e.Name, " ") {
+			words = append(words, cobra.CompletionWithDesc(e.Name, e.Kind))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
 // offerPeers offers each of the ways to name a peer that fits what is typed.

@@ -102,6 +102,9 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%q: %q, %s; want %q, %s", c.args, got, directive, c.want, c.directive)
 		}
 	}
+	if got, _ := offered(t, "explain", ""); !slices.Contains(got, "refused") || !slices.Contains(got, "noise.ErrNoAnswer") || slices.Contains(got, "queue full") {
+		t.Errorf("explain: %q", got)
+	}
 	if got, _ := offered(t, "run", "--accept", "nextnet,m"); !slices.Contains(got, "nextnet,mainnet") {
 		t.Errorf("--accept nextnet,m: %q", got)
 	}

@@ -45,6 +45,7 @@ func TestFieldsDocumented(t *testing.T) {
 	names := map[string]bool{}
 	for _, c := range [][]string{
 		{"version"},
+		{"explain", "refused"},
 		with("identity", "show"), with("identity", "export"), with("identity", "export", filepath.Join(out, "id")),
 		{"identity", "new", "--data-dir", filepath.Join(out, "new")},
 		{"identity", "new", "--force", "--data-dir", filepath.Join(out, "new")},

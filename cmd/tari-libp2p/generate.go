@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,7 +38,10 @@ func generate(docs, share, version string) error {
 		book.Exit = append(book.Exit, reference.Exit{Code: e.code, Meaning: e.meaning})
 	}
 	if docs != "" {
-		if err := os.WriteFile(filepath.Join(docs, "reference.md"), book.Markdown(), 0o644); err != nil {
+		err := errors.Join(
+			os.WriteFile(filepath.Join(docs, "reference.md"), book.Markdown(), 0o644),
+			os.WriteFile(filepath.Join(docs, "errors.md"), errorsPage(), 0o644))
+		if err != nil {
 			return err
 		}
 	}
@@ -50,6 +54,24 @@ func generate(docs, share, version string) error {
 	}
 	book.Date = time.Unix(seconds, 0)
 	return errors.Join(book.WriteMan(filepath.Join(share, "man")), writeCompletions(book.Root, filepath.Join(share, "completions")))
+}
+
+// errorsPage is docs/errors.md.
+func errorsPage() []byte {
+	var out bytes.Buffer
+	out.WriteString("# What can go wrong\n\nWritten by `make docs` from the list that `tari-libp2p explain` reads. Exit codes are those of [cli.md](cli.md#exit-codes); – is what no\n" +
+		"command ends with.\n")
+	for _, c := range catalogue() {
+		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n| name | meaning | likely cause | next | exit code |\n|---|---|---|---|---|\n", c.title, c.about)
+		for _, t := range c.troubles {
+			code := "–"
+			if n := t.code(); n != nil {
+				code = strconv.Itoa(*n)
+			}
+			fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n", t.name, t.meaning, t.cause, t.next, code)
+		}
+	}
+	return out.Bytes()
 }
 
 // writeCompletions writes each shell's script under the name that it has to have where the shell looks for it.

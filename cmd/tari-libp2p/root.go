@@ -46,7 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.pingCommand(), a.sendCommand(), a.livenessCommand(), a.demoCommand(),
 		a.identityCommand(), a.peersCommand(), a.banCommand(), a.unbanCommand(), a.seedsCommand(), a.statusCommand(), a.connectionsCommand(), a.dialCommand(), a.watchCommand(), a.doctorCommand(), a.logCommand(), a.torCommand(), a.tipCommand(), a.forkCheckCommand(), a.headersCommand(), a.blocksCommand(), a.rpcCommand(), a.conformanceCommand(), a.crawlCommand(), a.versionCommand(),
-		a.configCommand(), a.topCommand(),
+		a.configCommand(), a.topCommand(), a.explainCommand(),
 	)
 	a.configFlags(root)
 	a.completeAll(root)
