@@ -90,7 +90,8 @@ type running struct {
 	cancel context.CancelFunc
 	code   chan int
 	errs   *syncBuffer
-	peer   string // PUBKEY::ADDRESS
+	peer   string   // PUBKEY::ADDRESS
+	all    []string // lines that were waited for, or came before the end
 }
 
 type syncBuffer struct {
@@ -182,6 +183,7 @@ func (n *running) line(text string) string {
 			if !ok {
 				n.t.Fatalf("the node ended before it said %q: %s", text, n.errs)
 			}
+			n.all = append(n.all, l)
 			if strings.Contains(l, text) {
 				return l
 			}
@@ -194,7 +196,8 @@ func (n *running) line(text string) string {
 // stop is Ctrl-C; it returns the exit code.
 func (n *running) stop() int {
 	n.cancel()
-	for range n.lines {
+	for l := range n.lines {
+		n.all = append(n.all, l)
 	}
 	code := <-n.code
 	n.code <- code

@@ -182,7 +182,8 @@ func contents(binary, target string, parts *parts) ([]file, error) {
 		{name: "LICENSES-of-dependencies.txt", content: licenses},
 	}
 	names := []string{
-		"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/reference.md", "docs/operating.md", "docs/pictures/top.svg",
+		"LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/cli.md", "docs/reference.md", "docs/errors.md", "docs/schema.json",
+		"docs/operating.md", "docs/pictures/top.svg",
 	}
 	if strings.HasPrefix(target, "linux/") {
 		names = append(names, "packaging/tari-libp2p.service", "packaging/tari-libp2p.sysusers")
