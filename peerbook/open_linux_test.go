@@ -87,6 +87,15 @@ func BenchmarkOpen50000(b *testing.B) {
 	all.row(b)
 }
 
+func BenchmarkSaved50000(b *testing.B) {
+	dir := bigBook(b)
+	for b.Loop() {
+		if found, err := Saved(b.Context(), dir, "abcd", 100); err != nil || len(found) > 20 {
+			b.Fatal(len(found), err)
+		}
+	}
+}
+
 // The time is told only: a machine may be busy.
 func TestOpen50000(t *testing.T) {
 	if os.Getenv("TARI_LIBP2P_LONG") != "1" {

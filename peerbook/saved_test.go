@@ -88,12 +88,3 @@ func listing(t *testing.T, dir string) (files []string) {
 	}))
 	return files
 }
-
-func BenchmarkSaved50000(b *testing.B) {
-	dir := bigBook(b)
-	for b.Loop() {
-		if found, err := Saved(b.Context(), dir, "abcd", 100); err != nil || len(found) > 20 {
-			b.Fatal(len(found), err)
-		}
-	}
-}
