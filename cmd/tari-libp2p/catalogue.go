@@ -16,6 +16,7 @@ import (
 // trouble is something that can go wrong. Its texts are Markdown.
 type trouble struct {
 	name    string // the word that a user meets, or the error's name in Go
+	also    string // the word for it in counts, if that is another
 	err     error  // the error, to know its text; nil: it has none of its own
 	met     error  // as the command ends with it; nil: it does not
 	meaning string
@@ -43,7 +44,7 @@ func catalogue() []chapter {
 	return []chapter{
 		{"Kinds of failure", "`failure` in JSON; each has its exit code.", kindsOfFailure()},
 		{"Stages of a dial", "`failed_at` of `ping`, and the word before the colon where a dial failed.", stages()},
-		{"Why a message was not sent", "`reason` in the JSON of `send`.", reasons()},
+		{"Why a message was not sent", "`reason` in the JSON of `send`; the second word in the counts of `top`.", reasons()},
 		{"What a peer answers to a call", "`reason` in the JSON of `rpc call`, `tip`, `headers` and their like.", answers()},
 		{"Why a call got no session", "In the text, behind `rpc: session refused`.", rejections()},
 		{"Why an inbound connection was refused", "In the event `refusals`, in the log and in the metrics. No command ends with it.", inboundRefusals()},
@@ -77,7 +78,7 @@ func stages() []trouble {
 
 func reasons() []trouble {
 	why := func(reason messagingproto.Reason, met error, cause, next string) trouble {
-		return trouble{name: reason.String(), met: &messagingproto.SendError{Reason: reason, Err: met}, meaning: "`messagingproto." + reasonNames[reason] + "`", cause: cause, next: next}
+		return trouble{name: reason.String(), also: reason.Word(), met: &messagingproto.SendError{Reason: reason, Err: met}, meaning: "`messagingproto." + reasonNames[reason] + "`", cause: cause, next: next}
 	}
 	return []trouble{
 		why(messagingproto.TooLarge, nil, "a message above 8 MiB", "send it in parts"),

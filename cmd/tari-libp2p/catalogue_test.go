@@ -189,6 +189,7 @@ func TestCatalogueHelps(t *testing.T) {
 func TestExplain(t *testing.T) {
 	for text, want := range map[string]string{
 		"refused":           "exit code  5",
+		"queue_full":        "queue full (why a message was not sent)",
 		"INBOUND_CAP":       "--max-inbound",
 		"noise.ErrNoAnswer": "another network or dialect",
 		"tari-libp2p: noise: receive message 2: closed before Noise answered: other network or dialect, or refused": "noise.ErrNoAnswer (errors in go)",

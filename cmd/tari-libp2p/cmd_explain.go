@@ -51,7 +51,7 @@ func explanations(text string) (all []explained) {
 	plain := strings.NewReplacer("`", "")
 	for _, c := range catalogue() {
 		for _, t := range c.troubles {
-			if text == "" || strings.EqualFold(t.name, text) || t.err != nil && strings.Contains(text, t.err.Error()) {
+			if text == "" || strings.EqualFold(t.name, text) || strings.EqualFold(t.also, text) || t.err != nil && strings.Contains(text, t.err.Error()) {
 				all = append(all, explained{t.name, c.title, plain.Replace(t.meaning), plain.Replace(t.cause), plain.Replace(t.next), t.code()})
 			}
 		}

@@ -68,7 +68,11 @@ func errorsPage() []byte {
 			if n := t.code(); n != nil {
 				code = strconv.Itoa(*n)
 			}
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n", t.name, t.meaning, t.cause, t.next, code)
+			name := "`" + t.name + "`"
+			if t.also != "" {
+				name += ", `" + t.also + "`"
+			}
+			fmt.Fprintf(&out, "| %s | %s | %s | %s | %s |\n", name, t.meaning, t.cause, t.next, code)
 		}
 	}
 	return out.Bytes()
