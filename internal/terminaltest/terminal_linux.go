@@ -94,11 +94,11 @@ func (m *Terminal) read() {
 // Resize sets the size, as a window manager would. Only a process that the terminal controls gets a signal.
 func (m *Terminal) Resize(width, height int) {
 	m.t.Helper()
+	m.mu.Lock() // what is drawn for the new size comes onto the new screen
+	defer m.mu.Unlock()
 	m.control(func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
 	})
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.screen.resize(width, height)
 }
 
