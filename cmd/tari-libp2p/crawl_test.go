@@ -26,9 +26,15 @@ func (r result) lines(t *testing.T) (out []map[string]any) {
 func TestCrawl(t *testing.T) {
 	test := "--allow-test-addresses"
 	gone, second := startRun(t, t.TempDir(), test), startRun(t, t.TempDir(), test)
-	first := startRun(t, t.TempDir(), test, "--peer", gone.peer, "--peer", second.peer)
-	first.line(" connected    outbound")
-	first.line(" connected    outbound")
+	firstDir := t.TempDir()
+	first := startRun(t, firstDir, test, "--peer", gone.peer, "--peer", second.peer)
+	for _, peer := range []string{gone.peer, second.peer} { // it tells of those that its book says were reached
+		if !eventually(func() bool {
+			return command(t, "peers", "get", key(peer), "--data-dir", firstDir, "--json").object(t)["last_seen"] != nil
+		}) {
+			t.Fatal("never connected")
+		}
+	}
 	gone.stop()
 	dir := t.TempDir()
 	journal, table, objects := filepath.Join(dir, "journal"), filepath.Join(dir, "peers.csv"), filepath.Join(dir, "peers")
