@@ -18,7 +18,7 @@ test-long: ## the long tests, figures into docs/reliability.md; SLICE=book|limit
 
 .PHONY: bench-compare
 bench-compare: ## against stock go-libp2p and the Rust crate, in turn in one run; about fifteen minutes, on a machine at rest
-	rust=$$(scripts/rust-bench.sh) && cd bench/compare && go run . -rust "$$rust" -json ../history/compare.jsonl
+	rust=$$(scripts/rust-bench.sh) && seed=$$(scripts/rust-seed.sh) && cd bench/compare && go run . -rust "$$rust" -seed "$$seed" -json ../history/compare.jsonl
 
 .PHONY: fmt
 fmt: ## format the Go and Rust code

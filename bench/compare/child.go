@@ -25,6 +25,7 @@ import (
 //	calls     To, N                N calls of RPC with 64 bytes, after a hundred to warm up
 //	items     To, N, Size          a call of RPC that streams N items
 //	connect   To, N, Parallel      N connections, each with a stream, a byte there and back, and its end; so many dialers at a time
+//	reach     To, N, Parallel      N connections without a stream, each ended at once, of so many dialers in turn
 //	first     To                   how long the first of these takes until the byte is back
 //	idle      To, N                N more connections, each of an identity of its own and with an open stream, that stay
 //	get       N, Size              N peers by their node ids, from a peer book of Size peers, which is filled before
@@ -140,6 +141,8 @@ func (w *worker) do(c command) (answer, error) {
 		return w.items(c)
 	case "connect":
 		return w.connect(c)
+	case "reach":
+		return w.reach(c)
 	case "first":
 		return w.first(c)
 	case "idle":

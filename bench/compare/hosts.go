@@ -34,56 +34,60 @@ import (
 var benchNetwork = dialect.Localnet
 
 // oursStack is this library.
-var oursStack = stack{
-	name: "ours",
-	listen: func(l *listener) (string, error) {
-		h, err := newOurs(true)
-		if err != nil {
-			return "", err
-		}
-		if err := serveOn(h, l); err != nil {
-			return "", err
-		}
-		return h.PublicKey().String() + "::" + h.Network().ListenAddresses()[0].String(), nil
-	},
-	dialer: func() (dialer, error) {
-		h, err := newOurs(false)
-		if err != nil {
-			return dialer{}, err
-		}
-		messages, err := newMessages(h)
-		if err != nil {
-			return dialer{}, err
-		}
-		return dialer{
-			dial: func(ctx context.Context, at string) (link, error) {
-				to, err := tari.ParseAddress(at)
-				if err != nil {
-					return link{}, err
-				}
-				return connect(ctx, h, messages, peer.AddrInfo{ID: to.Key.PeerID(), Addrs: to.Addrs})
-			},
-			first: func(ctx context.Context, at, p string, data []byte) (link, stream, error) {
-				to, err := tari.ParseAddress(at)
-				if err != nil {
-					return link{}, nil, err
-				}
-				id := to.Key.PeerID()
-				h.Peerstore().AddAddrs(id, to.Addrs, peerstore.PermanentAddrTTL)
-				s, err := h.NewStreamWith(ctx, id, protocol.ID(p), data)
-				return linkTo(ctx, h, messages, id), s, err
-			},
-			close: func() { _ = messages.Close(); _ = h.Close() },
-		}, nil
-	},
+var oursStack = oursOn("ours", benchNetwork)
+
+func oursOn(name string, n dialect.Network) stack {
+	return stack{
+		name: name,
+		listen: func(l *listener) (string, error) {
+			h, err := newOurs(n, true)
+			if err != nil {
+				return "", err
+			}
+			if err := serveOn(h, l); err != nil {
+				return "", err
+			}
+			return h.PublicKey().String() + "::" + h.Network().ListenAddresses()[0].String(), nil
+		},
+		dialer: func() (dialer, error) {
+			h, err := newOurs(n, false)
+			if err != nil {
+				return dialer{}, err
+			}
+			messages, err := newMessages(h)
+			if err != nil {
+				return dialer{}, err
+			}
+			return dialer{
+				dial: func(ctx context.Context, at string) (link, error) {
+					to, err := tari.ParseAddress(at)
+					if err != nil {
+						return link{}, err
+					}
+					return connect(ctx, h, messages, peer.AddrInfo{ID: to.Key.PeerID(), Addrs: to.Addrs})
+				},
+				first: func(ctx context.Context, at, p string, data []byte) (link, stream, error) {
+					to, err := tari.ParseAddress(at)
+					if err != nil {
+						return link{}, nil, err
+					}
+					id := to.Key.PeerID()
+					h.Peerstore().AddAddrs(id, to.Addrs, peerstore.PermanentAddrTTL)
+					s, err := h.NewStreamWith(ctx, id, protocol.ID(p), data)
+					return linkTo(ctx, h, messages, id), s, err
+				},
+				close: func() { _ = messages.Close(); _ = h.Close() },
+			}, nil
+		},
+	}
 }
 
-func newOurs(listens bool) (*tari.Host, error) {
+func newOurs(n dialect.Network, listens bool) (*tari.Host, error) {
 	key, err := tarikey.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	cfg := tari.Config{Key: key, Network: benchNetwork, AllowTestAddresses: true}
+	cfg := tari.Config{Key: key, Network: n, AllowTestAddresses: true}
 	if listens {
 		cfg.Listen = loopback
 	} else {

@@ -1,7 +1,7 @@
 // Command compare measures this library against stock go-libp2p, the Rust crate tari_comms 6.3, and what the kernel and one cipher
 // cost at least: child processes, all in turn in one run, so that a ratio holds on a machine that is busy with other things.
 //
-//	go run . [-rust PROGRAM] [-rounds 3] [-json FILE] [-only bulk]
+//	go run . [-rust PROGRAM] [-seed PROGRAM] [-rounds 3] [-json FILE] [-only bulk]
 //
 // make bench-compare builds the Rust program and runs it. It is not run with the tests: they only see that it works.
 package main
@@ -28,6 +28,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.rust, "rust", "", "the Rust child; without it there are no ratios against Rust")
+	flag.StringVar(&o.seed, "seed", "", "the Rust peer of 2020 that scripts/rust-seed.sh builds; without it it has no row")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; medians are shown")
 	flag.DurationVar(&o.each, "each", time.Second, "how long a measurement takes, about")
 	flag.StringVar(&o.only, "only", "", "only tasks whose name matches this regular expression")
@@ -49,6 +50,7 @@ func main() {
 
 type options struct {
 	rust   string
+	seed   string
 	rounds int
 	each   time.Duration
 	only   string

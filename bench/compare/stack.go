@@ -80,7 +80,7 @@ type (
 var errNoStack = errors.New("no such stack")
 
 func stackOf(name string) (stack, error) {
-	for _, s := range []stack{tcpStack, aeadStack, oursStack, stockStack, stockHostStack} {
+	for _, s := range []stack{tcpStack, aeadStack, oursStack, oursSeedStack, stockStack, stockHostStack} {
 		if s.name == name {
 			return s, nil
 		}

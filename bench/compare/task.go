@@ -175,6 +175,11 @@ var tasks = []task{
 		},
 	},
 	{
+		name: "accept, in the dialect of 2020 (Rust: 0.8.1)", unit: "connection", not: []string{"tcp", "tcp+aead", "stock", "stock host", "ours→rust", "rust→ours"},
+		run:  acceptSeed,
+		text: func(f figure) string { return fmt.Sprintf("%.2f cpu-ms", f.CPU*1e3) },
+	},
+	{
 		name: "idle memory", unit: "connection", not: []string{"rust→ours", "ours→rust"},
 		run:  idle,
 		text: func(f figure) string { return fmt.Sprintf("%.1f KiB", f.Value/1024) },
