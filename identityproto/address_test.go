@@ -2,6 +2,7 @@ package identityproto
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -54,6 +55,35 @@ func TestUsable(t *testing.T) {
 	}
 	if !ExternalIP(netip.MustParseAddr("::ffff:1.2.3.4")) || ExternalIP(netip.MustParseAddr("fe80::1%eth0")) {
 		t.Error("mapped or zoned addresses are judged wrongly")
+	}
+}
+
+func TestHostName(t *testing.T) {
+	label := strings.Repeat("x", 63)
+	name := strings.Join([]string{label, label, label, label[:61]}, ".")
+	for text, want := range map[string]bool{
+		"a-0.Z-9.z": true, "09az.AZ": true, label: true, name: true, name + ".": true,
+		"": false, ".": false, label + "x": false, name + "x": false, "-a": false, "a-": false, "a..b": false,
+		"a/b": false, "a:b": false, "a@b": false, "a[b": false, "a`b": false, "a{b": false,
+		"1": false, "a.9": false, "a.0x0f": false, "a.0x0g": true,
+	} {
+		if got := hostName(text); got != want {
+			t.Errorf("%q (%d bytes) is a host name: %v, want %v", text, len(text), got, want)
+		}
+	}
+}
+
+// A name may hold no slash: as text it would be another address.
+func TestSlashInName(t *testing.T) {
+	for _, name := range []string{"/a", "a/", "a/b", "/"} {
+		raw := append(append([]byte{ma.P_DNS4, byte(len(name))}, name...), ma.P_TCP, 0, 1)
+		parts, ok := components(raw)
+		if !ok {
+			t.Fatalf("%x has no components", raw)
+		}
+		if err := checkShape(parts); kindOf(err) != KindShape {
+			t.Errorf("the name %q: %v", name, err)
+		}
 	}
 }
 

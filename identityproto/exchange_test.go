@@ -97,6 +97,50 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// TestExchangeIsOver: after it neither its time nor its context has a hold on the connection.
+func TestExchangeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		frame, err := EncodeFrame(signed(t, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := Exchange(ctx, &half{Conn: a, in: bytes.NewReader(frame)}, signed(t, nil), us.Public(), Rules{}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		time.AfterFunc(2*ExchangeTimeout, func() { _, _ = b.Write([]byte("yamux")) })
+		if _, err := io.ReadFull(a, make([]byte, 5)); err != nil {
+			t.Errorf("reading what follows: %v", err)
+		}
+	})
+}
+
+// TestLongestMessage: 1,024 bytes are read and written, one more are not.
+func TestLongestMessage(t *testing.T) {
+	room := MaxMessage - len(EncodeMessage(signed(t, func(c *Claim) { c.UserAgent = strings.Repeat("u", 200) })))
+	for n, want := range map[int]struct{ read, written Kind }{
+		MaxMessage:     {0, 0},
+		MaxMessage + 1: {KindTooLarge, KindOurs},
+	} {
+		c := signed(t, func(c *Claim) { c.UserAgent = strings.Repeat("u", 200+room+n-MaxMessage) })
+		message := EncodeMessage(c)
+		if len(message) != n {
+			t.Fatalf("a message of %d bytes, want %d", len(message), n)
+		}
+		rules := Rules{MaxUserAgent: MaxMessage}
+		if _, err := DecodeMessage(message, us.Public(), rules, time.Now()); kindOf(err) != want.read {
+			t.Errorf("decoding %d bytes: %v", n, err)
+		}
+		if _, err := EncodeFrame(c); kindOf(err) != want.written {
+			t.Errorf("encoding %d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestRules breaks every rule once and looks at the ban.
 func TestRules(t *testing.T) {
 	const long, short = 2 * time.Hour, 2 * time.Minute

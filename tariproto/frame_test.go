@@ -48,6 +48,24 @@ func TestReadFrameInPieces(t *testing.T) {
 	}
 }
 
+// reads counts how often it is read from.
+type reads struct {
+	io.Reader
+	n int
+}
+
+func (r *reads) Read(p []byte) (int, error) { r.n++; return r.Reader.Read(p) }
+
+// What fits in the first step is read in one piece, into whatever room there was.
+func TestReadFrameReadsTwice(t *testing.T) {
+	for _, size := range []int{1, 100, growStep} {
+		in := &reads{Reader: bytes.NewReader(frameOf(body(size)))}
+		if _, err := ReadFrame(in, nil, 0); err != nil || in.n != 2 {
+			t.Errorf("a frame of %d took %d reads, want the header's and the body's; %v", size, in.n, err)
+		}
+	}
+}
+
 func TestReadFrameCutAtEachByte(t *testing.T) {
 	whole := frameOf(body(40))
 	for n := range whole {

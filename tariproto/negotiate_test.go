@@ -45,6 +45,7 @@ func known(ids ...protocol.ID) func(protocol.ID) bool {
 
 func TestSelect(t *testing.T) {
 	two := []protocol.ID{"a", "bc"}
+	longest := strings.Repeat("x", maxID)
 	for _, c := range []struct {
 		name     string
 		ids      []protocol.ID
@@ -65,6 +66,7 @@ func TestSelect(t *testing.T) {
 		{name: "the id, but not supported", ids: two[:1], answers: "\x01\x04a", err: ErrNotSupported, sent: "\x01\x00a\x00\x02"},
 		{name: "an optimistic answer", ids: two, answers: "\x01\x01a", want: "a", sent: "\x01\x00a"},
 		{name: "nothing to offer", err: ErrNotSupported, sent: "\x00\x02"},
+		{name: "the longest", ids: []protocol.ID{protocol.ID(longest)}, answers: "\xff\x00" + longest, want: protocol.ID(longest), sent: "\xff\x00" + longest},
 		{name: "too long", ids: []protocol.ID{"a", protocol.ID(strings.Repeat("x", 256))}, err: ErrIDTooLong},
 		{name: "unknown flag", ids: two, answers: "\x01\x08a", flagsBad: 0x08, sent: "\x01\x00a", unread: "a"},
 		{name: "closed", ids: two, err: io.EOF, sent: "\x01\x00a"},

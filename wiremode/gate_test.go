@@ -59,6 +59,20 @@ func TestGateCountsSessions(t *testing.T) {
 	}
 }
 
+func TestGateHoldsEightTokens(t *testing.T) {
+	g := &Gate{}
+	oldest := g.NewToken()
+	for range maxTokens - 1 {
+		g.NewToken()
+	}
+	if !g.Outstanding(oldest) {
+		t.Errorf("the oldest of %d tokens is forgotten", maxTokens)
+	}
+	if g.NewToken(); g.Outstanding(oldest) {
+		t.Errorf("the oldest of %d tokens is not forgotten", maxTokens+1)
+	}
+}
+
 func TestGateTokens(t *testing.T) {
 	g := &Gate{} // nobody but ourselves
 	token := g.NewToken()

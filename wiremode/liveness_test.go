@@ -3,6 +3,7 @@ package wiremode
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -72,6 +73,7 @@ func TestProbeAndServe(t *testing.T) {
 	}{
 		{"modern", LivenessModern, ModernLiveness()},
 		{"seed", LivenessSeed, SeedLiveness()},
+		{"no limits", LivenessModern, Liveness{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := net.Pipe()
@@ -91,7 +93,7 @@ func TestProbeAndServe(t *testing.T) {
 			if err := Probe(t.Context(), client, c.first, "one"); err != nil {
 				t.Fatal(err)
 			}
-			for _, line := range []string{"", "two", strings.Repeat("x", c.limits.MaxLine)} {
+			for _, line := range []string{"", "two", strings.Repeat("x", cmp.Or(c.limits.MaxLine, defaultMaxLine))} {
 				if err := probe(t, client, line); err != nil {
 					t.Fatalf("line of %d bytes: %v", len(line), err)
 				}
@@ -107,7 +109,7 @@ func TestProbeAndServe(t *testing.T) {
 func TestServeRefuses(t *testing.T) {
 	long := ModernLiveness()
 	long.Gate = localGate(1)
-	closed, foreign, silent := long, long, SeedLiveness()
+	closed, foreign, silent, seed := long, long, SeedLiveness(), SeedLiveness()
 	closed.Gate = localGate(0)
 	silent.Gate = localGate(1)
 	for _, c := range []struct {
@@ -121,6 +123,8 @@ func TestServeRefuses(t *testing.T) {
 		{"no address", "memory", "hello", foreign, ErrRefused},
 		{"a made-up token", abroad, strings.Repeat("a", 64), foreign, ErrRefused},
 		{"line too long", home, strings.Repeat("x", 81), long, ErrBadLine},
+		{"line too long, seed", home, strings.Repeat("x", 51), seed, ErrBadLine},
+		{"line too long, zero limits", home, strings.Repeat("x", 81), Liveness{}, ErrBadLine},
 		{"not text", home, "\xff\xfe", long, ErrBadLine},
 	} {
 		t.Run(c.name, func(t *testing.T) {
