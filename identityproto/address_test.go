@@ -1,6 +1,7 @@
 package identityproto
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -83,6 +84,45 @@ func TestSlashInName(t *testing.T) {
 		}
 		if err := checkShape(parts); kindOf(err) != KindShape {
 			t.Errorf("the name %q: %v", name, err)
+		}
+	}
+}
+
+// TestHashes: the digests that tari_comms' crate takes in an address.
+func TestHashes(t *testing.T) {
+	for _, c := range []struct {
+		protocol    int
+		hash        uint64
+		size, bytes int
+		want        bool
+	}{
+		{ma.P_CERTHASH, 0x12, 64, 64, true},
+		{ma.P_CERTHASH, 0x12, 65, 65, false},
+		{ma.P_CERTHASH, 0x12, 32, 31, false},
+		{ma.P_P2P, 0x12, 32, 32, true},
+		{ma.P_P2P, 0x13, 32, 32, false},
+		{ma.P_P2P, 0, 42, 42, true},
+		{ma.P_P2P, 0, 43, 43, false},
+	} {
+		value := append([]byte{byte(c.hash), byte(c.size)}, make([]byte, c.bytes)...)
+		raw := append(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(c.protocol)), uint64(len(value))), value...)
+		if _, ok := components(raw); ok != c.want {
+			t.Errorf("protocol %d, hash %#x of %d bytes, %d there: %v, want %v", c.protocol, c.hash, c.size, c.bytes, ok, c.want)
+		}
+	}
+}
+
+func TestShapeErrorsNameTheKind(t *testing.T) {
+	if err := CheckShape(ma.StringCast("/udp/1")); err == nil || !strings.Contains(err.Error(), "udp") {
+		t.Errorf("an address that begins with udp: %v", err)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	whole := strings.Repeat("x", 40)
+	for s, want := range map[string]string{whole: `"` + whole + `"`, whole + "x": `"` + whole + `"…`, "\x1b": `"\x1b"`} {
+		if got := quote(s); got != want {
+			t.Errorf("quote(%q) = %s, want %s", s, got, want)
 		}
 	}
 }

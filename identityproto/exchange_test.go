@@ -18,6 +18,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/tari-libp2p/tari-libp2p/tarikey"
+	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
 // half is one end of a connection whose writes never block: what the peer says is prepared, what we say is kept.
@@ -99,24 +100,35 @@ func TestExchange(t *testing.T) {
 
 // TestExchangeIsOver: after it neither its time nor its context has a hold on the connection.
 func TestExchangeIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		defer a.Close()
-		defer b.Close()
-		frame, err := EncodeFrame(signed(t, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		if _, err := Exchange(ctx, &half{Conn: a, in: bytes.NewReader(frame)}, signed(t, nil), us.Public(), Rules{}); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		time.AfterFunc(2*ExchangeTimeout, func() { _, _ = b.Write([]byte("yamux")) })
-		if _, err := io.ReadFull(a, make([]byte, 5)); err != nil {
-			t.Errorf("reading what follows: %v", err)
-		}
-	})
+	for name, exchange := range map[string]func(context.Context, *half, *Claim) (*Claim, error){
+		"modern": func(ctx context.Context, h *half, ours *Claim) (*Claim, error) {
+			h.in = bytes.NewReader(frameOf(EncodeMessage(ours)))
+			return Exchange(ctx, h, ours, us.Public(), Rules{})
+		},
+		"seed": func(ctx context.Context, h *half, ours *Claim) (*Claim, error) {
+			said := encodeSeed(ours)
+			h.in = bytes.NewReader(append(tariproto.AppendFrameHeader(nil, len(said)), said...))
+			return ExchangeSubstream(ctx, h, ours, us.Public(), Rules{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := net.Pipe()
+				defer a.Close()
+				defer b.Close()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if _, err := exchange(ctx, &half{Conn: a}, signed(t, nil)); err != nil {
+					t.Fatal(err)
+				}
+				cancel()
+				time.AfterFunc(2*ExchangeTimeout, func() { _, _ = b.Write([]byte("yamux")) })
+				if _, err := io.ReadFull(a, make([]byte, 5)); err != nil {
+					t.Errorf("reading what follows: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // TestLongestMessage: 1,024 bytes are read and written, one more are not.

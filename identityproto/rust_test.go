@@ -133,6 +133,10 @@ func TestMarshal(t *testing.T) {
 	if err := back.UnmarshalBinary(b); err != nil || back.Signature != nil || back.UserAgent != "seed" {
 		t.Errorf("an unsigned claim came back as %+v, %v", back, err)
 	}
+	var empty Claim
+	if err := empty.UnmarshalBinary(us.Public().Bytes()); err != nil || empty.Key != us.Public() {
+		t.Errorf("a key alone came back as %+v, %v", empty, err)
+	}
 	for name, b := range map[string][]byte{
 		"nothing": nil, "half a key": b[:16], "no key": make([]byte, 32), "no protobuf": append(bytes.Clone(us.Public().Bytes()), 0xff),
 		"no address": prost.AppendBytes(bytes.Clone(us.Public().Bytes()), 1, []byte{0xff}), "no signature": prost.AppendBytes(bytes.Clone(us.Public().Bytes()), 5, nil),

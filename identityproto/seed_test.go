@@ -99,6 +99,30 @@ func TestSeedAddresses(t *testing.T) {
 	}
 }
 
+// TestSeedKeeps: what is kept of a claim, up to the last byte of it.
+func TestSeedKeeps(t *testing.T) {
+	long := "/dns4/" + strings.Repeat("a", maxSeedAddress-len("/dns4//tcp/1")) + "/tcp/1"
+	message := seedMessage(long, strings.Replace(long, "a", "aa", 1))
+	message = prost.AppendBytes(message, 4, []byte("\x7f"))
+	for range maxSeedAddresses {
+		message = prost.AppendBytes(message, 4, []byte("p"))
+	}
+	message = prost.AppendBytes(message, 5, []byte(" \x1f~\x7f"))
+	c, err := decodeSeed(message, us.Public(), Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Addresses) != 1 || c.Addresses[0].String() != long {
+		t.Errorf("addresses of %d and %d bytes: %d are kept", len(long), len(long)+1, len(c.Addresses))
+	}
+	if len(c.Protocols) != maxSeedAddresses || c.Supports("\x7f") {
+		t.Errorf("protocols: %q", c.Protocols)
+	}
+	if c.UserAgent != " ?~?" {
+		t.Errorf("user agent %q", c.UserAgent)
+	}
+}
+
 func many(text string, n int) (out []string) {
 	for range n {
 		out = append(out, text)
