@@ -13,7 +13,7 @@ test: ## every test on a fresh machine: installs and builds what it needs
 	scripts/test.sh
 
 .PHONY: test-long
-test-long: ## the long tests, figures into docs/reliability.md; SLICE=book|limits|tor|soak|churn|node|fuzz for one
+test-long: ## the long tests, figures into docs/reliability.md; SLICE=book|limits|tor|soak|churn|node|fuzz|mutation for one
 	scripts/test-long.sh $(SLICE)
 
 .PHONY: bench-compare

@@ -18,7 +18,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-slices=(book limits tor soak churn node fuzz)
+slices=(book limits tor soak churn node fuzz mutation)
 limit=45m # for a slice
 table=docs/reliability.md
 
@@ -79,6 +79,18 @@ fuzz() {
 		n=$((n + 1))
 	done < <(scripts/fuzz.sh list)
 	[ "$bad" = "$before" ] && put_row "every fuzz target for ${FUZZTIME:-60s} | no input fails | $n targets, none failed"
+}
+
+mutation_is="mutants of the code that judges what strangers send: its tests notice 80 %"
+mutation() {
+	local package
+	for package in wiremode tariproto identityproto; do
+		step $package 10m scripts/mutants.sh $package
+	done
+	# Without the tests that look at the disk, or at dying processes: they take seconds, and judge nobody.
+	step peerbook 15m env GOFLAGS='-skip=Kill|Damaged|Growth|LogOf|Migration|Manifest|Backup|Stop|Live' \
+		scripts/mutants.sh peerbook merge.go record.go room.go candidates.go
+	step messagingproto 15m scripts/mutants.sh messagingproto frames.go stream.go inbound.go
 }
 
 # ---- helpers ----------------------------------------------------------------

@@ -15,7 +15,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-stages=(prepare format lint race test bench modules deletion demo unit image release api alerts fuzz interop)
+stages=(prepare format lint race test coverage bench modules deletion demo unit image release api alerts fuzz interop)
 
 prepare_is="install what is missing, download the modules, build the Go tools"
 prepare() {
@@ -61,6 +61,16 @@ test() {
 	[ -n "$packages" ] || return 0
 	# shellcheck disable=SC2086
 	go test -shuffle=on -timeout 20m -p 1 $packages
+}
+
+coverage_is="the short tests run through 85 % of the statements of each package that speaks with strangers"
+coverage() {
+	local wire=(wiremode noise identityproto tariproto yamux messagingproto rpc dialect tarikey torsocks torctl peersync basenode seeds pipeline crawl)
+	go test -short -cover -timeout 5m -p 2 "${wire[@]/#/./}" | awk -v least=85 '
+		{ print }
+		!match($0, /coverage: [0-9.]+%/) { next }
+		{ n++; if (substr($0, RSTART + 10) + 0 < least) { print "below " least " %: " $2; low = 1 } }
+		END { exit low || !n }'
 }
 
 bench_is="every benchmark once: they still work"
