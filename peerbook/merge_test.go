@@ -2,6 +2,7 @@ package peerbook
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func TestMergeClaimedFields(t *testing.T) {
 		t.Errorf("an unsigned claim: %+v", r3)
 	}
 	r4 := merge(r, Record{Key: key(1), Seed: true}, now)
-	if !r4.Seed || r4.UserAgent != "new" || r4.Features != 3 || r4.Network != "igor" {
+	if !r4.Seed || r4.UserAgent != "new" || r4.Features != 3 || r4.Network != "igor" || len(first.Protocols) == 0 || !slices.Equal(r4.Protocols, first.Protocols) {
 		t.Errorf("news of nothing wiped something out: %+v", r4)
 	}
 }
