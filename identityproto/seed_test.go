@@ -104,7 +104,7 @@ func TestSeedKeeps(t *testing.T) {
 	long := "/dns4/" + strings.Repeat("a", maxSeedAddress-len("/dns4//tcp/1")) + "/tcp/1"
 	message := seedMessage(long, strings.Replace(long, "a", "aa", 1))
 	message = prost.AppendBytes(message, 4, []byte("\x7f"))
-	for range maxSeedAddresses {
+	for range maxSeedAddresses + 1 {
 		message = prost.AppendBytes(message, 4, []byte("p"))
 	}
 	message = prost.AppendBytes(message, 5, []byte(" \x1f~\x7f"))

@@ -528,6 +528,22 @@ func TestIdleStreams(t *testing.T) {
 	}
 }
 
+// Close waits for what is being written, not for streams that are idle.
+func TestCloseOfIdleStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, _, _ := twoServices(t, Config{})
+		if err := a.Send(t.Context(), "b", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		a.Close()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
 // The idle time ends while a message is being written: it goes out whole.
 func TestIdleEndsWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

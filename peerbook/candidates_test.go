@@ -117,6 +117,16 @@ func TestCandidates(t *testing.T) {
 	})
 }
 
+// An address that always fails has no quality left, and is dialed again all the same.
+func TestCandidateOfLastResort(t *testing.T) {
+	b := openOn(t, newStore(), Config{})
+	failed := Address{Addr: addr(1), Source: Claimed, LastFail: time.Now().Add(-7 * time.Hour), Attempts: 60, Failures: 60}
+	must(t, b.Put(Record{Key: key(1), Addresses: []Address{failed}}))
+	if got := b.Candidates(Wanted{}); len(got) != 1 || got[0].Quality != 0 {
+		t.Errorf("candidates %+v", got)
+	}
+}
+
 // Whoever owns one network gets four places, however many peers and addresses
 // it says it has.
 func TestCandidatesOfOneNetgroup(t *testing.T) {
