@@ -225,7 +225,7 @@ func (d *doctor) book() {
 	s := d.peers.Stats()
 	switch {
 	case s.Damaged != "":
-		d.say("peer book", CheckWarn, "", "%d peers; damaged files were replaced from the backup, the old ones are in %s", s.Peers, s.Damaged)
+		d.say("peer book", CheckWarn, "", "%d peers; damaged files were replaced from the backup, the old ones are in %s: %s", s.Peers, s.Damaged, s.Damage)
 	case s.Corrupt > 0:
 		d.say("peer book", CheckWarn, "", "%d peers; %d damaged records were set aside", s.Peers, s.Corrupt)
 	default:

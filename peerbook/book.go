@@ -49,6 +49,7 @@ type Book struct {
 	closeStore func() error // nil: the store is the caller's
 	corrupt    int          // records set aside when the book was opened
 	damaged    string       // the folder with what was set aside of a damaged store
+	damage     string       // and what was wrong with it
 
 	// One change at a time. What the store does not have yet waits in pending,
 	// encoded; nil is to be deleted.
@@ -212,14 +213,16 @@ type Stats struct {
 	Corrupt int // records set aside when the book was opened
 
 	// Damaged is the folder with the old store, if Open found it damaged and
-	// made a new one from the backup. Changes since the last Close may be lost.
+	// made a new one from the backup. Changes since the last Close, or since the
+	// Open after a crash, may be lost. Damage says what was found.
 	Damaged string
+	Damage  string
 }
 
 // Stats counts.
 func (b *Book) Stats() Stats {
 	now := time.Now()
-	s := Stats{Corrupt: b.corrupt, Damaged: b.damaged}
+	s := Stats{Corrupt: b.corrupt, Damaged: b.damaged, Damage: b.damage}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, r := range b.peers {

@@ -80,7 +80,7 @@ func TestDamagedFiles(t *testing.T) {
 					t.Errorf("%d of %d records", len(got), len(want))
 				}
 				s := b.Stats()
-				if s.Banned != 5 || s.Corrupt != 0 || s.Damaged == "" {
+				if s.Banned != 5 || s.Corrupt != 0 || s.Damaged == "" || s.Damage == "" {
 					t.Errorf("%+v", s)
 				}
 				if _, err := os.Stat(s.Damaged); err != nil {

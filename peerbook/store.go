@@ -93,6 +93,10 @@ func openLocked(dir string, cfg Config) (*Book, error) {
 	var b *Book
 	if err == nil {
 		b, err = openEngine(dir, cfg)
+		if isDamage(err) {
+			// What the backup lacks is lost if this was no damage: once more, before the files are set aside.
+			b, err = openEngine(dir, cfg)
+		}
 	}
 	if err == nil && len(b.peers) == 0 && b.corrupt == 0 && hasBackup(dir) && !clean {
 		// A manifest that is lost looks like a new book.
@@ -131,7 +135,7 @@ func rebuild(dir string, cfg Config, why error) (*Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.damaged = aside
+	b.damaged, b.damage = aside, why.Error()
 	for _, r := range records {
 		if err := b.replace(nil, r); err != nil {
 			return nil, errors.Join(err, b.closeStore())

@@ -36,6 +36,9 @@ func work(open func(dir string) (*peerbook.Book, error), dir, seeds string) erro
 			fmt.Println("found", n, states[n])
 		}
 	}
+	if s := b.Stats(); s.Damaged != "" {
+		return fmt.Errorf("a death is no damage, but the files in %s were replaced: %s", s.Damaged, s.Damage)
+	}
 	for range b.Stats().Corrupt {
 		fmt.Println("corrupt")
 	}
