@@ -222,3 +222,27 @@ func TestLogOfALargerTable(t *testing.T) {
 		t.Errorf("%d peers", n)
 	}
 }
+
+// Badger empties a log before it removes it, and makes a new one empty. A death in between is no damage, and costs nothing.
+func TestEmptyLogAfterADeath(t *testing.T) {
+	from, _ := filled(t)
+	alive, err := Open(from, Config{})
+	must(t, err)
+	defer alive.Close()
+	for n := range 10 { // the backup does not have these
+		must(t, alive.Claimed(unsigned(100+n, n), Meeting{}))
+	}
+	must(t, alive.Ban(id(100), Forever, "spam"))
+	for _, name := range []string{"99999.mem", "099999.vlog"} {
+		t.Run(name, func(t *testing.T) {
+			dir := copied(t, from) // as it is when the process is killed
+			must(t, os.WriteFile(filepath.Join(dir, engineName, name), nil, 0o600))
+			b, err := Open(dir, Config{})
+			must(t, err)
+			if got, want := b.List(nil), alive.List(nil); !reflect.DeepEqual(got, want) || b.Stats().Damaged != "" {
+				t.Errorf("%d of %d records, %+v", len(got), len(want), b.Stats())
+			}
+			must(t, b.Close())
+		})
+	}
+}

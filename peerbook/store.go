@@ -93,10 +93,6 @@ func openLocked(dir string, cfg Config) (*Book, error) {
 	var b *Book
 	if err == nil {
 		b, err = openEngine(dir, cfg)
-		if isDamage(err) {
-			// What the backup lacks is lost if this was no damage: once more, before the files are set aside.
-			b, err = openEngine(dir, cfg)
-		}
 	}
 	if err == nil && len(b.peers) == 0 && b.corrupt == 0 && hasBackup(dir) && !clean {
 		// A manifest that is lost looks like a new book.
@@ -183,6 +179,9 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 		WithNumCompactors(2).
 		WithMetricsEnabled(false)
 	opts.TableSizeMultiplier = 1
+	if err := removeEmptyLogs(dir); err != nil {
+		return nil, fmt.Errorf("peerbook: open: %w", err)
+	}
 	store, err := badger4.NewDatastore(filepath.Join(dir, engineName), &opts)
 	if err != nil {
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") { // badger has no error value for it
@@ -196,6 +195,25 @@ func openEngine(dir string, cfg Config) (*Book, error) {
 	}
 	b.closeStore = store.Close
 	return b, nil
+}
+
+// removeEmptyLogs removes logs of no length. Badger makes a log as an empty file,
+// and empties it before it removes it, but takes one that it finds for an error: a
+// death in between would look like damage.
+func removeEmptyLogs(dir string) error {
+	for _, kind := range []string{"*.mem", "*.vlog"} {
+		logs, _ := filepath.Glob(filepath.Join(dir, engineName, kind)) // none is no error
+		for _, log := range logs {
+			info, err := os.Stat(log)
+			if err == nil && info.Size() == 0 {
+				err = os.Remove(log)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // memTableSize is that of tables in memory: 2 MiB, but 4 for a book of before
