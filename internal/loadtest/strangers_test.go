@@ -17,7 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
-	"github.com/tari-libp2p/tari-libp2p/identityproto"
+	"github.com/tari-libp2p/tari-libp2p/noise"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
@@ -201,18 +201,21 @@ func (w *worker) stuck(ctx context.Context, c net.Conn, i int) {
 		us, _ := someone(i)
 		_, _ = dialect.Of(w.network).Upgrade(ctx, &onlySo{Conn: &patient{c}, left: 1 + i%150}, network.DirOutbound, us)
 	case "nameless": // after Noise
-		us, _ := someone(i)
-		us.Claim = func() (*identityproto.Claim, error) { return nil, ended(c) }
-		_, _ = dialect.Of(w.network).Upgrade(ctx, &patient{c}, network.DirOutbound, us)
+		w.proven(ctx, c, i)
 	case "stuffed": // after Noise, all but the last byte of a frame of the longest kind
-		us, _ := someone(i)
-		us.Claim = func() (*identityproto.Claim, error) {
-			_, _ = c.Write(append([]byte{0xff, 0xff}, make([]byte, 0xfffe)...))
-			return nil, ended(c)
-		}
-		_, _ = dialect.Of(w.network).Upgrade(ctx, &patient{c}, network.DirOutbound, us)
+		w.proven(ctx, c, i)
+		_, _ = c.Write(append([]byte{0xff, 0xff}, make([]byte, 0xfffe)...))
 	}
 	_ = ended(c)
+}
+
+// modernNoise is Noise as docs/spec/modern.md has it. A whole dial would keep its last message back until there is a claim.
+var modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.comms.noise.prologue"), HashDH: true}
+
+// proven finishes Noise.
+func (w *worker) proven(ctx context.Context, c net.Conn, i int) {
+	us, _ := someone(i)
+	_, _ = noise.Client(ctx, &patient{c}, noise.Config{Params: modernNoise, Static: us.Key, Preamble: []byte{w.network.WireByte}, StepTimeout: patience})
 }
 
 // ended waits until the other side closes.
