@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/tari-libp2p/tari-libp2p/dialect"
+	"github.com/tari-libp2p/tari-libp2p/identityproto"
 	"github.com/tari-libp2p/tari-libp2p/noise"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
@@ -201,21 +202,26 @@ func (w *worker) stuck(ctx context.Context, c net.Conn, i int) {
 		us, _ := someone(i)
 		_, _ = dialect.Of(w.network).Upgrade(ctx, &onlySo{Conn: &patient{c}, left: 1 + i%150}, network.DirOutbound, us)
 	case "nameless": // after Noise
-		w.proven(ctx, c, i)
+		w.proven(ctx, c, i, func() {})
 	case "stuffed": // after Noise, all but the last byte of a frame of the longest kind
-		w.proven(ctx, c, i)
-		_, _ = c.Write(append([]byte{0xff, 0xff}, make([]byte, 0xfffe)...))
+		w.proven(ctx, c, i, func() { _, _ = c.Write(append([]byte{0xff, 0xff}, make([]byte, 0xfffe)...)) })
 	}
 	_ = ended(c)
 }
 
-// modernNoise is Noise as docs/spec/modern.md has it. A whole dial would keep its last message back until there is a claim.
+// modernNoise is Noise as docs/spec/modern.md has it.
 var modernNoise = noise.Params{Pattern: noise.XX, Prologue: []byte("com.tari.comms.noise.prologue"), HashDH: true}
 
-// proven finishes Noise.
-func (w *worker) proven(ctx context.Context, c net.Conn, i int) {
+// proven finishes Noise, and then calls next. A whole dial in the modern dialect would keep its last message back until there is a claim.
+func (w *worker) proven(ctx context.Context, c net.Conn, i int, next func()) {
 	us, _ := someone(i)
+	if d := dialect.Of(w.network); d.String() != "modern" {
+		us.Claim = func() (*identityproto.Claim, error) { next(); return nil, ended(c) }
+		_, _ = d.Upgrade(ctx, &patient{c}, network.DirOutbound, us)
+		return
+	}
 	_, _ = noise.Client(ctx, &patient{c}, noise.Config{Params: modernNoise, Static: us.Key, Preamble: []byte{w.network.WireByte}, StepTimeout: patience})
+	next()
 }
 
 // ended waits until the other side closes.
