@@ -39,19 +39,10 @@ func startProcess(role, name, rust string) (*process, error) {
 		}
 		cmd = exec.Command(self, "child", role, name)
 	}
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	p, out, err := spawn(name, cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{name: name, cmd: cmd, in: json.NewEncoder(in), stdin: in, lines: make(chan answer, 1)}
 	go func() {
 		defer close(p.lines)
 		lines := json.NewDecoder(bufio.NewReader(out))
@@ -70,6 +61,22 @@ func startProcess(role, name, rust string) (*process, error) {
 	}
 	p.at = hello.At
 	return p, nil
+}
+
+// spawn starts a program. Who calls it reads out, to its end, into lines, and closes them.
+func spawn(name string, cmd *exec.Cmd) (p *process, out io.Reader, err error) {
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	return &process{name: name, cmd: cmd, in: json.NewEncoder(in), stdin: in, lines: make(chan answer, 1)}, out, nil
 }
 
 func (p *process) begin(c command) error { return p.in.Encode(c) }

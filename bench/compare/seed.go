@@ -63,20 +63,10 @@ func startSeed(program string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "--data-dir", dir)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	p, out, err := spawn("tari_comms 0.8.1", exec.Command(program, "--data-dir", dir))
 	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p := &process{name: "tari_comms 0.8.1", cmd: cmd, in: json.NewEncoder(in), stdin: in, lines: make(chan answer, 1)}
 	ready := make(chan string, 1)
 	go func() {
 		defer os.RemoveAll(dir)
