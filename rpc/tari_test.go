@@ -146,32 +146,33 @@ func TestManyStreams(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	var all, begun sync.WaitGroup
-	begun.Add(nodes * sessions)
+	var open []*rpc.Client
 	for _, h := range clients {
-		for range sessions {
-			all.Go(func() {
-				session, err := rpc.Connect(ctx, h, to, service, rpc.ClientConfig{})
-				begun.Done()
-				if err != nil {
-					t.Error(err)
+		for range sessions { // one after the other: of one peer a server takes four handshakes at a time
+			session, err := rpc.Connect(ctx, h, to, service, rpc.ClientConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { session.Close() })
+			open = append(open, session)
+		}
+	}
+	var all sync.WaitGroup
+	for _, session := range open {
+		all.Go(func() {
+			defer session.Close()
+			got := 0
+			for item, err := range blocks.Call(ctx, session, wrapperspb.UInt64(items)) {
+				if err != nil || len(item.Value) != 10_000 {
+					t.Errorf("item %d: %d bytes, %v", got, len(item.GetValue()), err)
 					return
 				}
-				defer session.Close()
-				begun.Wait()
-				got := 0
-				for item, err := range blocks.Call(ctx, session, wrapperspb.UInt64(items)) {
-					if err != nil || len(item.Value) != 10_000 {
-						t.Errorf("item %d: %d bytes, %v", got, len(item.GetValue()), err)
-						return
-					}
-					got++
-				}
-				if got != items {
-					t.Errorf("%d items of %d", got, items)
-				}
-			})
-		}
+				got++
+			}
+			if got != items {
+				t.Errorf("%d items of %d", got, items)
+			}
+		})
 	}
 	all.Wait()
 	waitFor(t, "the sessions to end", func() bool { return server.Sessions() == 0 })
