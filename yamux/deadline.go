@@ -1,9 +1,6 @@
 package yamux
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // deadline belongs to one direction of a stream, under the stream's lock. Its
 // timer is left alone as long as it does not fire too late: who sets a new
@@ -15,26 +12,26 @@ type deadline struct {
 	fires  time.Time   // when the timer does; zero: it does not
 }
 
-// set sets the deadline and wakes everybody who waits on cond when it passes.
-func (d *deadline) set(t time.Time, cond *sync.Cond) {
+// set sets the deadline and wakes everybody who waits when it passes.
+func (d *deadline) set(t time.Time, who *waiters) {
 	d.at, d.passed = t, false
 	if !t.IsZero() {
-		d.wait(cond)
+		d.wait(who)
 	}
 }
 
 // wait notes that the deadline has passed, or sees to it that the timer does.
-func (d *deadline) wait(cond *sync.Cond) {
+func (d *deadline) wait(who *waiters) {
 	left := time.Until(d.at)
 	switch {
 	case left <= 0:
 		d.passed = true
-		cond.Broadcast()
+		who.wake()
 		return
 	case !d.fires.IsZero() && !d.at.Before(d.fires):
 		return
 	case d.timer == nil:
-		d.timer = time.AfterFunc(left, func() { d.fired(cond) })
+		d.timer = time.AfterFunc(left, func() { d.fired(who) })
 	default:
 		d.timer.Reset(left)
 	}
@@ -42,12 +39,12 @@ func (d *deadline) wait(cond *sync.Cond) {
 }
 
 // fired looks whether the deadline is still the one that the timer was set for.
-func (d *deadline) fired(cond *sync.Cond) {
-	cond.L.Lock()
-	defer cond.L.Unlock()
+func (d *deadline) fired(who *waiters) {
+	who.L.Lock()
+	defer who.L.Unlock()
 	d.fires = time.Time{}
 	if !d.at.IsZero() && !d.passed {
-		d.wait(cond)
+		d.wait(who)
 	}
 }
 

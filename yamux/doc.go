@@ -10,9 +10,11 @@
 // was written is lost either: Close sends all that Write has taken, then a
 // GoAway as the last frame, before it closes the connection.
 //
-// A session is read by who waits in AcceptStream. Where nobody does, a goroutine
-// is started for it within 20 ms. If a stream waits for the peer that is at once, or
-// after a millisecond if AcceptStream was called before and may come back.
+// A session is read by who waits in AcceptStream, or on a connection of package
+// noise in a stream's Read. Where nobody does, a goroutine is started for it within
+// 20 ms. If a stream waits for the peer that is at once, or after a millisecond if
+// AcceptStream was called before and may come back. A Read that was served is
+// waited for that long too, unless something else has just begun to wait.
 //
 // The two dialects count windows differently; [WindowRule] is that difference.
 package yamux

@@ -43,6 +43,7 @@ type lane struct {
 	limit  int
 	ended  bool // the writer closed
 	dead   bool // the reader closed
+	late   bool // the reader's deadline has passed
 	writes int
 	log    []byte // all that was ever written, unless the limit is small
 }
@@ -65,6 +66,9 @@ func (p *pipeEnd) Read(b []byte) (int, error) {
 		}
 		if l.ended {
 			return 0, io.EOF
+		}
+		if l.late {
+			return 0, os.ErrDeadlineExceeded
 		}
 		l.cond.Wait()
 	}
@@ -101,18 +105,30 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 	return done, nil
 }
 
-// tryingEnd is a pipeEnd that can write without waiting: it keeps what there is no room for, as a Noise connection does.
+// tryingEnd is a pipeEnd that can do what a Noise connection can: write without waiting, in that it keeps what there is no room for,
+// lend what it has read, and be told to wait no longer.
 type tryingEnd struct {
 	*pipeEnd
+	plainLender
 	kept []byte
 }
 
-// either makes sure that both ways to write are tested: clients try.
+// either makes sure that both ways to write and to read are tested: clients try and lend.
 func either(p *pipeEnd, client bool) net.Conn {
 	if client {
-		return &tryingEnd{pipeEnd: p}
+		return &tryingEnd{pipeEnd: p, plainLender: plainLender{conn: p}}
 	}
 	return p
+}
+
+// SetReadDeadline knows two deadlines, none and one that has passed.
+func (p *tryingEnd) SetReadDeadline(t time.Time) error {
+	l := p.in
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.late = !t.IsZero()
+	l.cond.Broadcast()
+	return nil
 }
 
 func (p *tryingEnd) Write(b []byte) (int, error) {

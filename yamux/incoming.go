@@ -22,33 +22,48 @@ func (st *Stream) expect(n uint32) error {
 	return nil
 }
 
-// receive hands p over: to a Read that waits, else copied for the next one. What comes after a FIN or RST is ignored. It returns true
-// if the reader is to be woken and was not yet.
-func (st *Stream) receive(p []byte) bool {
+// large is how much a Read asks for that gets just that, while the rest stays where it lies, or comes from another goroutine; for
+// less than that all is queued that is there.
+const large = 4 << 10
+
+// receive hands p over: to a Read that waits, else copied for the next one. What comes after a FIN or RST is ignored. tell is true
+// if the reader is to be woken and was not yet, full if it asked for much and has it.
+func (st *Stream) receive(p []byte) (tell, full bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.coming -= uint32(len(p))
 	if st.readClosed != nil || st.recvErr != nil {
-		return false
+		return false, false
 	}
 	if st.received.size == 0 {
 		n := copy(st.waiting[st.handed:], p)
 		st.handed += n
 		p = p[n:]
+		full = n > 0 && st.handed >= large && st.handed == len(st.waiting)
 	}
 	if len(p) > 0 {
 		st.received.write(p)
 	}
-	first := !st.told
+	tell = !st.told
 	st.told = true
-	return first
+	return tell, full
 }
 
-func (st *Stream) wakeReader() {
+// served says whether a Read that waits has an end of that.
+func (st *Stream) served() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.handed > 0 || st.received.size > 0 || st.recvErr != nil || st.readClosed != nil || st.readLimit.passed
+}
+
+// wakeReader returns true if a Read waited, and more may come for the next.
+func (st *Stream) wakeReader() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.told = false
-	st.readable.Broadcast()
+	waited := st.readable.n > 0
+	st.readable.tell()
+	return waited && st.recvErr == nil && st.quick
 }
 
 // credited lets us send n more bytes.
@@ -59,7 +74,7 @@ func (st *Stream) credited(n uint32) error {
 		return violation("window overflow")
 	}
 	st.credit += n
-	st.writable.Broadcast()
+	st.writable.wake()
 	return nil
 }
 
@@ -122,7 +137,7 @@ func (st *Stream) sessionEnded(err error) {
 func (st *Stream) cutReading(err error) {
 	if st.recvErr == nil {
 		st.recvErr = err
-		st.readable.Broadcast()
+		st.readable.wake()
 	}
 }
 
@@ -135,11 +150,11 @@ func (st *Stream) cutWriting(err error) {
 	if st.writeErr == nil {
 		st.writeErr = err
 	}
-	st.writable.Broadcast()
+	st.writable.wake()
 }
 
 func (st *Stream) wakeWriter() {
 	st.mu.Lock()
-	st.writable.Broadcast()
+	st.writable.wake()
 	st.mu.Unlock()
 }

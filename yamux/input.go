@@ -17,13 +17,14 @@ type lender interface {
 // input is what arrives, cut into headers and bodies where it lies.
 type input struct {
 	from   lender
-	before func()           // called before it waits for more
+	before func() bool      // called before it waits for more; true: it does not
 	after  func()           // called when more is there
 	rest   []byte           // lent and not used
-	split  [headerSize]byte // a header that came in parts
+	split  [headerSize]byte // a header that comes in parts
+	have   int              // how much of it is there
 }
 
-func newInput(c net.Conn, before, after func()) input {
+func newInput(c net.Conn, before func() bool, after func()) input {
 	from, ok := c.(lender)
 	if !ok {
 		from = &plainLender{conn: c}
@@ -37,8 +38,8 @@ func (in *input) wait() error {
 		return nil
 	}
 	in.rest = nil // empty, but it would keep what was lent alive while nothing comes
-	if !in.from.Buffered() {
-		in.before()
+	if !in.from.Buffered() && in.before() {
+		return errLeaveOff
 	}
 	p, err := in.from.Next()
 	if err != nil {
@@ -62,21 +63,23 @@ func (in *input) some(n int) ([]byte, error) {
 
 // header returns the next headerSize bytes, likewise.
 func (in *input) header() ([]byte, error) {
-	if len(in.rest) >= headerSize {
+	if in.have == 0 && len(in.rest) >= headerSize {
 		return in.some(headerSize)
 	}
-	for n := 0; n < headerSize; {
-		p, err := in.some(headerSize - n)
+	for in.have < headerSize {
+		p, err := in.some(headerSize - in.have)
 		if err != nil {
 			return nil, err
 		}
-		n += copy(in.split[n:], p)
+		in.have += copy(in.split[in.have:], p)
 	}
+	in.have = 0
 	return in.split[:], nil
 }
 
 // discard reads until there is nothing more.
 func (in *input) discard() {
+	in.before = func() bool { return false }
 	for in.wait() == nil {
 		in.rest = nil
 	}

@@ -101,7 +101,7 @@ func TestReadersTogether(t *testing.T) {
 func TestWaitKeepsNothing(t *testing.T) {
 	var in input
 	waits := 0
-	in = newInput(nil, func() {}, func() {})
+	in = newInput(nil, func() bool { return false }, func() {})
 	in.from = lend(func() ([]byte, error) {
 		if waits++; in.rest != nil {
 			t.Error("what was lent before is still there")

@@ -16,86 +16,9 @@ const (
 	churnRate  = 100
 )
 
-// reliefAfter is how long nobody reads before a goroutine is started for it (our choice). Where AcceptStream is called all the time it comes back
-// much sooner; what waits for the peer does not wait for this.
-const reliefAfter = 20 * time.Millisecond
-
-// StartReading has a goroutine read if nobody does, for who uses a stream and does not call AcceptStream meanwhile. Without it that happens soon.
-func (s *Session) StartReading() {
-	if s.reading.Load() {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.reading.Load() {
-		s.startReading()
-	}
-}
-
-func (s *Session) startReading() {
-	s.takeOver()
-	go s.run() // ends with the connection, or when an AcceptStream reads; Close waits for it
-}
-
-// reliefSoon is how long who waits for the peer waits for an AcceptStream that is about to come back (our choice).
-const reliefSoon = time.Millisecond
-
-// readSoon has a goroutine read, at once or if no AcceptStream comes back in a moment.
-func (s *Session) readSoon() {
-	if s.reading.Load() {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.reading.Load():
-	case s.accepts:
-		s.relief.Reset(reliefSoon)
-	default:
-		s.startReading()
-	}
-}
-
-// takeOver makes the caller the one who reads. It is called with the mutex held, as leaveOff is.
-func (s *Session) takeOver() {
-	s.reading.Store(true)
-	s.relief.Stop()
-}
-
-// leaveOff has an AcceptStream read that comes back for it, or the relief.
-func (s *Session) leaveOff() {
-	s.reading.Store(false)
-	s.relief.Reset(reliefAfter)
-	s.cond.Broadcast()
-}
-
-// run reads until the connection ends, or an AcceptStream goes on with it.
-func (s *Session) run() {
-	for {
-		if err := s.readFrames(); err != nil {
-			s.conclude(err)
-			return
-		}
-		if s.handOver() {
-			return
-		}
-		s.awaitRoom()
-	}
-}
-
-// handOver leaves the reading to the AcceptStream that waited for the stream that was just opened, if one did: it comes back.
-func (s *Session) handOver() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.awaited {
-		s.leaveOff()
-	}
-	return s.awaited
-}
-
 // conclude ends the session after the last read, whose error it gets, and puts everything away.
 func (s *Session) conclude(err error) {
-	defer close(s.finished)
+	defer s.finish()
 	s.wakeReaders()
 	var breach *ViolationError
 	if errors.As(err, &breach) {
@@ -111,18 +34,28 @@ func (s *Session) conclude(err error) {
 	s.in.discard() // what was read ahead: the connection gives its buffer back when it says that it has ended
 }
 
-// readFrames reads until there is a new stream, and returns nil, or until the end, and returns why.
+func (s *Session) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	close(s.finished)
+	s.cond.Broadcast()
+}
+
+// incoming is the frame that is being read. Who reads may leave off in the middle of it, and another goes on.
+type incoming struct {
+	header
+	st     *Stream // nil: its body is for nobody
+	left   uint32  // of the body
+	under  bool    // the header is read
+	opened bool    // it opened st
+}
+
+// readFrames reads until there is a new stream, and returns nil, until who reads is to leave off, and returns errLeaveOff, or until the
+// end, and returns why.
 func (s *Session) readFrames() error {
 	for {
-		b, err := s.in.header()
-		if err != nil {
-			return connectionEnded(err)
-		}
-		h, err := parseHeader(b)
-		if err != nil {
-			return err
-		}
-		opened, err := s.handle(h)
+		opened, err := s.readFrame()
 		if err != nil {
 			return err
 		}
@@ -133,47 +66,108 @@ func (s *Session) readFrames() error {
 	}
 }
 
+// readFrame reads a frame, or the rest of it, and says whether it opened a stream.
+func (s *Session) readFrame() (opened bool, err error) {
+	f := &s.frame
+	if !f.under {
+		b, err := s.in.header()
+		if err != nil {
+			return false, connectionEnded(err)
+		}
+		h, err := parseHeader(b)
+		if err != nil {
+			return false, err
+		}
+		if err := s.begin(h); err != nil {
+			return false, err
+		}
+	}
+	for f.left > 0 {
+		most := int(f.left)
+		if f.st != nil && f.st == s.leader {
+			most = min(most, s.wanted)
+		}
+		p, err := s.in.some(most)
+		if err != nil {
+			return false, connectionEnded(err)
+		}
+		f.left -= uint32(len(p))
+		if s.deliver(f.st, p) {
+			return false, errLeaveOff
+		}
+	}
+	f.under = false
+	if f.st == nil {
+		return false, nil
+	}
+	opened = f.opened
+	return opened, s.handleEndFlags(f.st, f.header)
+}
+
 func connectionEnded(err error) error {
+	if err == errLeaveOff {
+		return err
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return remoteEnd(network.ConnNoError, ErrConnectionEnded)
 	}
 	return remoteEnd(network.ConnNoError, err)
 }
 
-// handle takes a frame, and says whether it opened a stream.
-func (s *Session) handle(h header) (opened bool, err error) {
+// begin takes the header of a frame. The body is read piece by piece, so that no memory is set aside for bytes that were only announced.
+func (s *Session) begin(h header) error {
+	s.frame = incoming{header: h, under: true}
 	switch h.kind {
 	case typePing:
-		return false, s.handlePing(h)
+		return s.handlePing(h)
 	case typeGoAway:
-		return false, remoteEnd(network.ConnErrorCode(h.length), ErrGoAway)
+		return remoteEnd(network.ConnErrorCode(h.length), ErrGoAway)
 	}
-	if h.kind == typeData && h.length > s.cfg.Window.maxFrame() {
-		return false, violation("frame too large")
+	if h.kind == typeData {
+		if h.length > s.cfg.Window.maxFrame() {
+			return violation("frame too large")
+		}
+		s.frame.left = h.length
 	}
 	if s.ending.Load() {
-		return false, s.skip(h)
+		return nil
 	}
 	st, err := s.streamFor(h)
-	if err != nil {
-		return false, err
+	if err != nil || st == nil {
+		return err
 	}
-	if st == nil {
-		return false, s.skip(h)
-	}
-	opened = h.has(flagSYN)
-	if opened {
+	s.frame.st, s.frame.opened = st, h.has(flagSYN)
+	if s.frame.opened {
 		s.offer(st) // before the body: should the connection end within it, the rest counts
 	}
 	if h.kind == typeData {
-		err = s.readBody(st, h)
+		err = st.expect(h.length)
 	} else if !h.has(flagRST | flagSYN) {
 		err = st.credited(h.length)
 	}
-	if err != nil {
-		return false, err
+	return err
+}
+
+// deliver hands a piece of a body to its stream. It returns true if who reads is to leave off: the Read of that stream has all it asked
+// for, or another that has comes back at once.
+func (s *Session) deliver(st *Stream, p []byte) (enough bool) {
+	if st == nil {
+		return false
 	}
-	return opened, s.handleEndFlags(st, h)
+	tell, full := st.receive(p)
+	if tell {
+		s.woken = append(s.woken, st)
+	}
+	if st == s.leader {
+		s.wanted -= len(p)
+		return s.wanted == 0
+	}
+	if full && st.wakeReader() && s.mayKeepFor(st) { // it has enough to do while more is read, or comes back at once
+		s.wakeReaders()
+		s.told = st
+		return true
+	}
+	return false
 }
 
 // handleEndFlags comes after the body, which counts even if a reset follows.
@@ -291,44 +285,13 @@ func (s *Session) awaitRoom() {
 	}
 }
 
-// skip reads past the body of a frame that nobody wants.
-func (s *Session) skip(h header) error {
-	if h.kind != typeData || h.length == 0 {
-		return nil
-	}
-	for left := int(h.length); left > 0; {
-		p, err := s.in.some(left)
-		if err != nil {
-			return connectionEnded(err)
-		}
-		left -= len(p)
-	}
-	return nil
-}
-
-// readBody reads the body of a data frame into its stream, piece by piece, so
-// that no memory is set aside for bytes that were only announced.
-func (s *Session) readBody(st *Stream, h header) error {
-	if err := st.expect(h.length); err != nil {
-		return err
-	}
-	for left := int(h.length); left > 0; {
-		p, err := s.in.some(left)
-		if err != nil {
-			return connectionEnded(err)
-		}
-		if st.receive(p) {
-			s.woken = append(s.woken, st)
-		}
-		left -= len(p)
-	}
-	return nil
-}
-
 // wakeReaders tells those who wait to read of what arrived: once for all that had arrived together.
 func (s *Session) wakeReaders() {
+	s.told = nil
 	for i, st := range s.woken {
-		st.wakeReader()
+		if st.wakeReader() {
+			s.told = st
+		}
 		s.woken[i] = nil
 	}
 	s.woken = s.woken[:0]

@@ -18,27 +18,29 @@ type Session struct {
 	cfg    Config
 	client bool
 	conn   net.Conn
-	in     input // of the goroutine that reads, as woken and churn
 	w      *writer
 	mem    *memory
 	pulse  pulse
-	churn  budget
-	woken  []*Stream // whose readers are told before more is waited for
+
+	// Of the goroutine that reads:
+	in    input
+	frame incoming
+	churn budget
+	woken []*Stream // whose readers are told before more is waited for
+	told  *Stream   // the last of those of which a Read waited and may come back
 
 	grown    atomic.Uint32 // the largest window that a stream has grown to
 	ending   atomic.Bool   // err is set: what still arrives is for nobody
 	finished chan struct{} // closed when nobody reads any more
 
-	reading   atomic.Bool // somebody reads; changed with mu held
-	relief    *time.Timer // has somebody read if nobody comes to do it
-	accepts   bool        // AcceptStream has been called
-	accepting int         // AcceptStreams that wait while another goroutine reads
-	awaited   bool        // one of them waited for the last stream that was opened
+	turn // who reads
 
-	mu     sync.Mutex
-	cond   sync.Cond // the backlog, err, undrained, left or reading changed
-	err    error     // why the session ended; nil while it lives
-	left   bool      // Close was called
+	mu   sync.Mutex
+	cond sync.Cond // the backlog, err, undrained, left or the turn changed
+
+	err    error // why the session ended; nil while it lives
+	left   bool  // Close was called
+	over   bool  // nobody reads any more
 	cutOff *time.Timer
 
 	streams map[uint32]*Stream // until both sides are done and what was received is read
@@ -117,7 +119,10 @@ func makeSession(c net.Conn, client bool, cfg Config, scope network.PeerScope) (
 		s.nextID = firstOfClient
 	}
 	s.cond.L = &s.mu
-	s.in = newInput(c, s.wakeReaders, s.pulse.beat)
+	s.loop = s.run
+	s.in = newInput(c, s.pause, s.pulse.beat)
+	_, patient := c.(lender)
+	s.canLead = patient && c.SetReadDeadline(time.Time{}) == nil
 	s.w = newWriter(c, cfg, s)
 	return s, nil
 }
@@ -126,7 +131,9 @@ func (s *Session) start() {
 	s.pulse.start(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.relief = time.AfterFunc(reliefAfter, s.StartReading)
+	s.due = time.Now().Add(reliefAfter)
+	s.fires = s.due
+	s.relief = time.AfterFunc(reliefAfter, s.relieve)
 }
 
 // OpenStream opens a stream. It never waits: at a limit it returns a
@@ -171,7 +178,7 @@ func (s *Session) open() (*Stream, error) {
 // first returns the streams that had arrived. If it was the peer who ended the
 // session, it then holds the error back for up to Config.CloseTimeout while
 // readers still have something to read: callers take the error as the moment to
-// tear everything down.
+// tear everything down. After a Close on this side it returns when that does.
 //
 // While it waits it reads, unless another goroutine does: who calls it again and again, as
 // go-libp2p's swarm does, spares the session a goroutine of its own.
@@ -187,10 +194,14 @@ func (s *Session) AcceptStream() (network.MuxedStream, error) {
 			s.cond.Broadcast() // the reading goroutine may wait for room
 			return st, nil
 		}
-		if s.err != nil && (s.left || s.drainOver || s.undrained == 0) {
+		over := s.over
+		if !s.left {
+			over = s.drainOver || s.undrained == 0
+		}
+		if s.err != nil && over {
 			return nil, s.err
 		}
-		if s.reading.Load() {
+		if s.reading.Load() || s.kept != nil {
 			s.accepting++
 			s.cond.Wait()
 			s.accepting--
@@ -200,9 +211,12 @@ func (s *Session) AcceptStream() (network.MuxedStream, error) {
 		s.mu.Unlock()
 		err := s.readFrames()
 		s.mu.Lock()
-		if err == nil {
+		switch err {
+		case nil:
 			s.leaveOff()
-		} else {
+		case errLeaveOff:
+			s.keepFor(s.told)
+		default:
 			go s.conclude(err) // as run
 		}
 	}

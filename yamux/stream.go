@@ -21,10 +21,12 @@ type Stream struct {
 	mu   sync.Mutex
 	owed uint16 // SYN or ACK, which the first frame of ours carries
 
-	readable   sync.Cond // received, recvErr, readClosed or readLimit changed
+	readable   waiters // received, recvErr, readClosed or readLimit changed
 	received   buffer
 	waiting    []byte    // of a Read that waits: where to put what comes
 	handed     int       // how much of it was put there
+	had        time.Time // when a Read that asked for much had something last
+	quick      bool      // the next came at once
 	told       bool      // the reading goroutine will wake the readers
 	coming     uint32    // of the frame being read, off recvWindow and not in received yet
 	recvWindow uint32    // what the peer may still send
@@ -36,10 +38,10 @@ type Stream struct {
 	readLimit  deadline
 	holding    bool // the session ended, and waits for received to be read
 
-	writable   sync.Cond // credit, room, writeErr, writing or writeLimit changed
-	writing    bool      // a Write is under way
-	credit     uint32    // what we may still send
-	finished   bool      // FIN was queued
+	writable   waiters // credit, room, writeErr, writing or writeLimit changed
+	writing    bool    // a Write is under way
+	credit     uint32  // what we may still send
+	finished   bool    // FIN was queued
 	writeErr   error
 	writeLimit deadline
 
@@ -58,6 +60,8 @@ func newStream(s *Session, id uint32, owed uint16) *Stream {
 		measured: time.Now(),
 	}
 	st.readable.L, st.writable.L = &st.mu, &st.mu
+	st.readable.st, st.writable.st = st, st
+	st.readable.who, st.writable.who = 2*uint64(id), 2*uint64(id)+1
 	return st
 }
 
@@ -88,7 +92,7 @@ func (st *Stream) takeOwed() uint16 {
 func (st *Stream) Read(p []byte) (int, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for {
+	for again := false; ; {
 		switch {
 		case st.readClosed != nil:
 			return 0, st.readClosed
@@ -101,28 +105,45 @@ func (st *Stream) Read(p []byte) (int, error) {
 			st.afterRead()
 			return n, nil
 		case st.recvErr != nil:
+			st.s.forgo(st)
 			return 0, st.recvErr
 		}
 		st.announce()
-		if n := st.awaitData(p); n > 0 {
+		var n int
+		if n, again = st.awaitData(p, again); n > 0 {
 			st.afterRead()
 			return n, nil
 		}
 	}
 }
 
-// awaitData waits for anything to change, and returns how much came directly into p: what came is read, whatever else has changed.
-func (st *Stream) awaitData(p []byte) int {
+// awaitData waits for anything to change, and returns how much came directly into p: what came is read, whatever else has changed. yields
+// is true if it has left the connection to another Read, and is to be called again so.
+func (st *Stream) awaitData(p []byte, again bool) (n int, yields bool) {
 	if st.waiting != nil { // another Read waits, and is first
-		st.readable.Wait()
-		return 0
+		st.readable.wait()
+		return 0, false
 	}
 	st.waiting = p
-	st.s.readSoon()
-	st.readable.Wait()
-	n := st.handed
+	st.quick = len(p) < large || time.Since(st.had) < pace
+	switch {
+	case again:
+		st.readable.waitOn()
+	case st.s.lead(st):
+		st.readable.leads = true
+		st.mu.Unlock()
+		yields = st.s.readFor(st)
+		st.mu.Lock()
+		st.readable.leads = false
+	default:
+		st.readable.wait()
+	}
+	n = st.handed
 	st.waiting, st.handed = nil, 0
-	return n
+	if len(p) >= large {
+		st.had = time.Now()
+	}
+	return n, yields
 }
 
 // soon is how much of a large window may be read before the peer gets credit.
@@ -182,12 +203,12 @@ func (st *Stream) Write(p []byte) (int, error) {
 		if err := st.cannotWrite(); err != nil {
 			return 0, err
 		}
-		st.writable.Wait()
+		st.writable.wait()
 	}
 	st.writing = true
 	defer func() {
 		st.writing = false
-		st.writable.Broadcast()
+		st.writable.wake()
 	}()
 
 	done := 0
@@ -209,8 +230,7 @@ func (st *Stream) Write(p []byte) (int, error) {
 		case err != nil || len(p) == 0:
 			return done, err
 		default:
-			st.s.readSoon()
-			st.writable.Wait()
+			st.writable.wait()
 		}
 	}
 }
@@ -262,7 +282,7 @@ func (st *Stream) closeWrite() error {
 	}
 	st.finished = true
 	st.writeErr = ErrWriteClosed
-	st.writable.Broadcast()
+	st.writable.wake()
 	st.maybeForget() // before the peer hears of it and opens the next one
 	st.s.w.control(header{typeData, st.takeOwed() | flagFIN, st.id, 0})
 	return nil
@@ -288,7 +308,8 @@ func (st *Stream) closeRead(err error) {
 	}
 	st.received.discard()
 	st.drained()
-	st.readable.Broadcast()
+	st.readable.wake()
+	st.s.forgo(st)
 }
 
 // Close is CloseRead and CloseWrite. If the peer does not finish the stream
@@ -320,7 +341,7 @@ func (st *Stream) ResetWithError(code network.StreamErrorCode) error {
 		return nil
 	}
 	st.writeErr = err
-	st.writable.Broadcast()
+	st.writable.wake()
 	st.forget() // before the peer hears of it and opens the next one
 	switch {
 	case st.owed&flagSYN != 0: // the peer never heard of it

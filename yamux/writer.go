@@ -159,15 +159,19 @@ func (w *writer) crowded() bool {
 	return len(w.pending) > 2*maxPending
 }
 
-// grow makes room for n more bytes, in buffers of few sizes.
+// grow makes room for n more bytes, in buffers of few sizes: one for a few small frames, one for many, one for the largest frame of data
+// and what else waits with it.
 func (w *writer) grow(n int) {
 	need := len(w.pending) + n
 	if need <= cap(w.pending) {
 		return
 	}
-	size := 4 << 10
+	size := 2 << 10
+	for size < need && size < 128<<10 {
+		size *= 8
+	}
 	for size < need {
-		size *= 4
+		size *= 2
 	}
 	bigger := pool.Get(size)
 	bigger = bigger[:copy(bigger, w.pending)]
