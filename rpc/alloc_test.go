@@ -43,7 +43,7 @@ func TestDecodeBombs(t *testing.T) {
 		"empty strings":         {bytes.Repeat([]byte{0x32, 0}, size/2), new(descriptorpb.SourceCodeInfo_Location)},
 	} {
 		if got := allocated(func() {
-			if err := decode(c.b, c.m, defaultBudget); err != errBudget {
+			if err := decode(c.b, c.m, defaultBudget, false); err != errBudget {
 				t.Errorf("%s: %v", name, err)
 			}
 		}); got > 1<<20 {
@@ -53,7 +53,7 @@ func TestDecodeBombs(t *testing.T) {
 	// Unknown fields are not kept.
 	b := bytes.Repeat(append(prost.AppendBytes(nil, 999, nil), 0xc0, 0x3e, 1), size/8)
 	if got := allocated(func() {
-		if err := decode(b, new(structpb.Struct), defaultBudget); err != nil {
+		if err := decode(b, new(structpb.Struct), defaultBudget, false); err != nil {
 			t.Error(err)
 		}
 	}); got > 1<<20 {
@@ -92,7 +92,7 @@ func TestItemAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(100, func() { buf, _ = appendWith(buf[:0], head, item, 1<<20) }); n > 1 { // the interface
+	if n := testing.AllocsPerRun(100, func() { buf, _ = appendWith(buf[:0], head, item, 1<<20) }); n > 0 {
 		t.Errorf("%v to write an item", n)
 	}
 	in := bytes.NewReader(buf)
@@ -108,5 +108,17 @@ func TestItemAllocations(t *testing.T) {
 		}
 	}); n > 1 {
 		t.Errorf("%v to read an item", n)
+	}
+	payload, err := proto.Marshal(item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lent := new(wrapperspb.BytesValue)
+	if n := testing.AllocsPerRun(100, func() {
+		if err := decode(payload, lent, defaultBudget, true); err != nil || len(lent.Value) != 1000 {
+			t.Fatal(err, len(lent.Value))
+		}
+	}); n > 1 { // reflection boxes the slice
+		t.Errorf("%v to decode an item that is lent", n)
 	}
 }

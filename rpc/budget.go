@@ -14,20 +14,80 @@ var (
 	errPrefix = errors.New("not the message that the method has")
 )
 
+// noExtensions keeps extensions from being decoded: they were not counted.
+var noExtensions = new(protoregistry.Types)
+
+// decoding is how the protobuf library decodes.
+var decoding = proto.UnmarshalOptions{DiscardUnknown: true, Resolver: noExtensions, RecursionLimit: maxNesting + 1}
+
 // decode reads a payload into m if it stays within the budget, and allocates
 // nothing if it does not.
-func decode(payload []byte, m proto.Message, budget int) error {
+//
+// The protobuf library copies all that it reads. If the payload stays as it is
+// for as long as m is used, and most of it is the value of one field, as with a
+// block, then m gets that value where it lies.
+func decode(payload []byte, m proto.Message, budget int, stays bool) error {
+	d := m.ProtoReflect().Descriptor()
 	w := walk{left: budget}
-	if !w.message(payload, m.ProtoReflect().Descriptor(), 0) {
+	if !w.message(payload, d, 0) {
 		return errBudget
 	}
-	options := proto.UnmarshalOptions{
-		DiscardUnknown: true,
-		Resolver:       new(protoregistry.Types), // no extensions: they were not counted
-		RecursionLimit: maxNesting + 1,
+	if stays {
+		if v, found := findBulk(payload, d); found {
+			return v.decode(payload, m)
+		}
 	}
-	if options.Unmarshal(payload, m) != nil {
+	if decoding.Unmarshal(payload, m) != nil {
 		return errPrefix // the decoder's own words quote what the peer sent
+	}
+	return nil
+}
+
+// bulk is the field of bytes that most of a message is: payload[start:end], its
+// tag and its length included.
+type bulk struct {
+	field      protoreflect.FieldDescriptor
+	value      []byte
+	start, end int
+}
+
+// findBulk finds it among a message's own fields. It is none that comes again
+// behind it, or that another field may replace.
+func findBulk(payload []byte, d protoreflect.MessageDescriptor) (v bulk, found bool) {
+	for at := 0; at < len(payload); {
+		num, typ, n := protowire.ConsumeField(payload[at:])
+		if n < 0 {
+			return bulk{}, false
+		}
+		if v.field != nil && num == v.field.Number() {
+			return bulk{}, false
+		}
+		if typ == protowire.BytesType && n > len(payload)/2 {
+			v.field = d.Fields().ByNumber(num)
+			_, _, tag := protowire.ConsumeTag(payload[at:])
+			v.value, _ = protowire.ConsumeBytes(payload[at+tag:])
+			v.start, v.end = at, at+n
+		}
+		at += n
+	}
+	f := v.field
+	return v, f != nil && f.Kind() == protoreflect.BytesKind && !f.IsList() && f.ContainingOneof() == nil
+}
+
+// decode reads what is before the value and what is behind it, and sets it.
+func (v bulk) decode(payload []byte, m proto.Message) error {
+	parts := decoding
+	parts.AllowPartial = true
+	if parts.Unmarshal(payload[:v.start], m) != nil {
+		return errPrefix
+	}
+	parts.Merge = true
+	if v.end < len(payload) && parts.Unmarshal(payload[v.end:], m) != nil {
+		return errPrefix
+	}
+	m.ProtoReflect().Set(v.field, protoreflect.ValueOfBytes(v.value[:len(v.value):len(v.value)]))
+	if proto.CheckInitialized(m) != nil {
+		return errPrefix
 	}
 	return nil
 }

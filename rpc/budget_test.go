@@ -91,10 +91,10 @@ func TestBudgetCounts(t *testing.T) {
 		"an unknown field":   {prost.AppendBytes(nil, 999, make([]byte, 1000)), new(structpb.Struct), 0},
 		"a number for a map": {[]byte{0x08, 1}, new(structpb.Struct), 0},
 	} {
-		if err := decode(c.b, c.m.ProtoReflect().New().Interface(), c.want); err != nil {
+		if err := decode(c.b, c.m.ProtoReflect().New().Interface(), c.want, false); err != nil {
 			t.Errorf("%s: with a budget of %d: %v", name, c.want, err)
 		}
-		if err := decode(c.b, c.m.ProtoReflect().New().Interface(), c.want-1); c.want > 0 && err != errBudget {
+		if err := decode(c.b, c.m.ProtoReflect().New().Interface(), c.want-1, false); c.want > 0 && err != errBudget {
 			t.Errorf("%s: with a budget of %d: %v", name, c.want-1, err)
 		}
 	}
@@ -104,11 +104,11 @@ func TestBudgetCounts(t *testing.T) {
 		if depth%2 == 0 {
 			m = new(structpb.ListValue)
 		}
-		if err := decode(b, m, 1<<20); err != want {
+		if err := decode(b, m, 1<<20, false); err != want {
 			t.Errorf("%d messages deep: %v", depth, err)
 		}
 	}
-	if err := decode([]byte{0xff}, new(structpb.Struct), 1); err != errPrefix {
+	if err := decode([]byte{0xff}, new(structpb.Struct), 1, false); err != errPrefix {
 		t.Error(err)
 	}
 }

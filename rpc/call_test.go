@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -68,6 +71,55 @@ func TestStreaming(t *testing.T) {
 			t.Errorf("%d items of 10", items)
 		}
 		works(t, c)
+	})
+}
+
+// A lent item is what was sent until the next is asked for, and then made of the same memory; one that is not lent stays as it is.
+func TestLend(t *testing.T) {
+	eachEra(t, func(t *testing.T, era Era) {
+		h := serve(t, ServerConfig{Era: era})
+		sizes := []int{0, 1, 100, readSize, 3, keepSize, keepSize + 1, 1 << 20, 5, 1 << 20}
+		item := func(i int) []byte { return bytes.Repeat([]byte{byte(i + 1)}, sizes[i]) }
+		sized := Streaming[*emptypb.Empty, *anypb.Any]{Number: 1}
+		if err := h.server.Register(testService, sized.Serve(func(context.Context, peer.ID, *emptypb.Empty) iter.Seq2[*anypb.Any, error] {
+			return func(yield func(*anypb.Any, error) bool) {
+				for i := range sizes {
+					if !yield(&anypb.Any{TypeUrl: fmt.Sprint(i), Value: item(i)}, nil) {
+						return
+					}
+				}
+				yield(nil, &Status{Code: NotFound, Text: "no more"})
+			}
+		})); err != nil {
+			t.Fatal(err)
+		}
+		c := h.connect("alice", ClientConfig{Era: era})
+		for lend, call := range map[bool]func(context.Context, Caller, *emptypb.Empty) iter.Seq2[*anypb.Any, error]{false: sized.Call, true: sized.Lend} {
+			var got []*anypb.Any
+			for m, err := range call(t.Context(), c, nil) {
+				if len(got) == len(sizes) {
+					if m != nil || CodeOf(err) != NotFound {
+						t.Errorf("the last is %v, %v", m, err)
+					}
+					break
+				}
+				if err != nil || m.TypeUrl != fmt.Sprint(len(got)) || !bytes.Equal(m.Value, item(len(got))) {
+					t.Fatalf("lent %v: item %d is %q with %d bytes, %v", lend, len(got), m.GetTypeUrl(), len(m.GetValue()), err)
+				}
+				got = append(got, m)
+			}
+			if len(got) != len(sizes) {
+				t.Errorf("lent %v: %d items", lend, len(got))
+			}
+			for i, m := range got {
+				if same := m == got[0]; i > 0 && same != lend {
+					t.Errorf("lent %v: item %d is the first again: %v", lend, i, same)
+				}
+				if !lend && !bytes.Equal(m.Value, item(i)) {
+					t.Errorf("item %d has changed", i)
+				}
+			}
+		}
 	})
 }
 

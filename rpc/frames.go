@@ -18,6 +18,8 @@ const headSize = 4
 const (
 	readSize = 16 << 10 // what a session's first read may bring
 	keepSize = 64 << 10 // a larger buffer is not kept
+
+	maxOutflow = 128 << 10 // what a stream's handler may be ahead of the client
 )
 
 // frames reads frames through one buffer. After an error, a deadline that has
@@ -149,7 +151,7 @@ func noEOF(err error) error {
 type message interface{ append([]byte) []byte }
 
 // appendFrame appends a message in its frame.
-func appendFrame(b []byte, m message) []byte {
+func appendFrame[M message](b []byte, m M) []byte {
 	at := len(b)
 	b = m.append(append(b, make([]byte, headSize)...))
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-headSize))
@@ -161,7 +163,7 @@ type head interface{ appendHead([]byte) []byte }
 
 // appendWith appends a request or a response in its frame, around a payload
 // that is written in place. A body above limit is a *tariproto.FrameSizeError.
-func appendWith(b []byte, h head, payload proto.Message, limit int) ([]byte, error) {
+func appendWith[H head](b []byte, h H, payload proto.Message, limit int) ([]byte, error) {
 	size := proto.Size(payload)
 	if size > limit {
 		return b, &tariproto.FrameSizeError{Size: uint64(size), Max: limit}

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/tari-libp2p/tari-libp2p/internal/prost"
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
@@ -59,6 +62,14 @@ func FuzzFrames(f *testing.F) {
 // budget, and never panics; what it counts is at least what is there.
 func FuzzDecode(f *testing.F) {
 	for i := range 13 {
+		value := prost.AppendBytes(nil, 2, make([]byte, 10*i)) // of an Any, and before, behind and instead of it a type_url
+		url := prost.AppendBytes(nil, 1, make([]byte, i))
+		f.Add(slices.Concat(url, value, url), uint16(i))
+		f.Add(slices.Concat(value, url, value), uint16(i))
+		f.Add(slices.Concat(value, []byte{0xff}), uint16(i))
+		f.Add(slices.Concat(value, []byte{0x13, 0x14}), uint16(i))                                // and a group with its number
+		name := prost.AppendBytes(nil, 2, prost.AppendBytes([]byte{0x10, 1}, 1, make([]byte, i))) // of an UninterpretedOption, with what is required
+		f.Add(slices.Concat(name, prost.AppendBytes(nil, 7, make([]byte, 20*i))), uint16(i))
 		s, _ := structpb.NewStruct(map[string]any{"a": i, "b": []any{"x", strings.Repeat("y", i)}, "c": map[string]any{"d": nil}})
 		b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(s)
 		f.Add(b, uint16(i))
@@ -69,9 +80,13 @@ func FuzzDecode(f *testing.F) {
 		f.Add(append([]byte{0x52, byte(i)}, make([]byte, i)...), uint16(i))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, budget uint16) {
-		for _, m := range []proto.Message{new(structpb.Struct), new(descriptorpb.FileDescriptorProto)} {
+		for _, m := range []proto.Message{new(structpb.Struct), new(descriptorpb.FileDescriptorProto), new(anypb.Any), new(descriptorpb.UninterpretedOption)} {
 			got := m.ProtoReflect().New().Interface()
-			err := decode(b, got, int(budget))
+			lent, copied := m.ProtoReflect().New().Interface(), decode(b, got, int(budget), false)
+			if err := decode(b, lent, int(budget), true); err != copied || !proto.Equal(got, lent) && err == nil {
+				t.Fatalf("%T: %v and %v where it lies, %v and %v as a copy", m, lent, err, got, copied)
+			}
+			err := decode(b, got, int(budget), false)
 			if err == errBudget {
 				continue
 			}

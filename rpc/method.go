@@ -64,7 +64,7 @@ func (m Unary[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Re
 }
 
 // Serve serves the method with f, whose items are sent as they come; at most
-// 64 KiB and one item wait for the client, and while they do f is not asked for
+// 128 KiB and one item wait for the client, and while they do f is not asked for
 // the next. The call ends with f's items or with its first error. The deadline
 // counts anew for each item. For the rest see Unary.Serve.
 func (m Streaming[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, req Req) iter.Seq2[Resp, error]) Method {
@@ -87,7 +87,7 @@ func (m Streaming[Req, Resp]) Serve(f func(ctx context.Context, from peer.ID, re
 
 func decodeRequest[Req proto.Message](payload []byte, b Budget) (Req, error) {
 	req := newMessage[Req]()
-	if err := decode(payload, req, b.request()); err != nil {
+	if err := decode(payload, req, b.request(), true); err != nil {
 		return req, &Status{BadRequest, err.Error()}
 	}
 	return req, nil
@@ -137,13 +137,28 @@ func (m Unary[Req, Resp]) once(ctx context.Context, via Caller, req Req) (resp R
 	if err != nil {
 		return resp, err
 	}
-	return decodeResponse[Resp](answer.Payload, m.Budget)
+	got := newMessage[Resp]()
+	if err := decodeResponse(answer.Payload, got, m.Budget, false); err != nil {
+		return resp, err
+	}
+	return got, nil
 }
 
 // Call calls the method each time that the sequence is ranged over, and yields
 // the items as they come: what is not asked for waits at the server. Breaking
 // off tells the server to stop. An error, as in Unary.Call, is the last item.
 func (m Streaming[Req, Resp]) Call(ctx context.Context, via Caller, req Req) iter.Seq2[Resp, error] {
+	return m.items(ctx, via, req, false)
+}
+
+// Lend is Call for who is done with each item before asking for the next: the
+// item and all that it refers to are then used again. Large values are not
+// copied, and nothing is left for the garbage collector.
+func (m Streaming[Req, Resp]) Lend(ctx context.Context, via Caller, req Req) iter.Seq2[Resp, error] {
+	return m.items(ctx, via, req, true)
+}
+
+func (m Streaming[Req, Resp]) items(ctx context.Context, via Caller, req Req, lend bool) iter.Seq2[Resp, error] {
 	return func(yield func(Resp, error) bool) {
 		items := 0
 		counted := func(item Resp) bool {
@@ -151,7 +166,7 @@ func (m Streaming[Req, Resp]) Call(ctx context.Context, via Caller, req Req) ite
 			return yield(item, nil)
 		}
 		for failed := 1; ; failed++ {
-			err := m.once(ctx, via, req, counted)
+			err := m.once(ctx, via, req, lend, counted)
 			if err != nil && items == 0 && m.Repeatable && via.again(failed, err) {
 				continue
 			}
@@ -165,7 +180,7 @@ func (m Streaming[Req, Resp]) Call(ctx context.Context, via Caller, req Req) ite
 }
 
 // once yields until the end, until yield has enough, or until an error.
-func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, yield func(Resp) bool) error {
+func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, lend bool, yield func(Resp) bool) error {
 	c, release, err := via.session(ctx)
 	if err != nil {
 		return err
@@ -176,13 +191,16 @@ func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, yie
 		return err
 	}
 	defer x.end()
-	for {
+	var item Resp
+	for first := true; ; first = false {
 		answer, err := x.next()
 		if err != nil || x.finished { // what the last frame carries is no item, as tari_comms has it
 			return err
 		}
-		item, err := decodeResponse[Resp](answer.Payload, m.Budget)
-		if err != nil {
+		if first || !lend {
+			item = newMessage[Resp]()
+		}
+		if err := decodeResponse(answer.Payload, item, m.Budget, lend); err != nil {
 			return err
 		}
 		if !yield(item) {
@@ -191,16 +209,13 @@ func (m Streaming[Req, Resp]) once(ctx context.Context, via Caller, req Req, yie
 	}
 }
 
-func decodeResponse[Resp proto.Message](payload []byte, b Budget) (resp Resp, err error) {
-	resp = newMessage[Resp]()
-	switch decode(payload, resp, b.response()) {
+// decodeResponse is decode with the error that an answer that is no good is.
+func decodeResponse(payload []byte, resp proto.Message, b Budget, stays bool) error {
+	switch decode(payload, resp, b.response(), stays) {
 	case nil:
-		return resp, nil
+		return nil
 	case errBudget:
-		err = &Status{ProtocolError, errBudget.Error()}
-	default:
-		err = &Status{MalformedResponse, errPrefix.Error()}
+		return &Status{ProtocolError, errBudget.Error()}
 	}
-	var none Resp
-	return none, err
+	return &Status{MalformedResponse, errPrefix.Error()}
 }

@@ -337,7 +337,7 @@ func (x *session) serveCall(c *call) (left bool, err error) {
 	case c.oversized > 0:
 		return false, x.fail(c, BadRequest, "the request has %d bytes, the limit is %d", c.oversized, x.rules.request)
 	case c.Flags&flagACK != 0:
-		return false, x.write(appendFrame(x.buf[:0], response{ID: c.ID, Flags: flagACK}), refusalTime)
+		return false, x.write(c, appendFrame(x.buf[:0], response{ID: c.ID, Flags: flagACK}), refusalTime)
 	case c.Deadline < 1:
 		return false, x.fail(c, BadRequest, "invalid deadline: it must be 1 s or more")
 	}
@@ -414,55 +414,56 @@ func (x *session) reply(c *call, answer proto.Message, failure error) error {
 		frame = appendFrame(frame, refusal(c.ID, statusFor(failure)))
 	}
 	x.buf = small(frame)
-	return x.write(frame, c.limit)
+	return x.write(c, frame, c.limit)
 }
 
 func (x *session) fail(c *call, code Code, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
-	return x.write(appendFrame(x.buf[:0], response{ID: c.ID, Status: code, Flags: flagFIN, Payload: []byte(text)}), refusalTime)
+	return x.write(c, appendFrame(x.buf[:0], response{ID: c.ID, Status: code, Flags: flagFIN, Payload: []byte(text)}), refusalTime)
 }
 
 // call runs a streaming method's handler and writes what it answers, which may take
 // deadline for each item, and deadline again until the client has taken it. It
 // returns when the handler has.
 func (x *session) call(c *call, m Method, deadline time.Duration) error {
-	out := newOutflow(c.ID, x.rules.frame, x.buf)
+	out := newOutflow(c.ID, x.rules.frame, x.buf, func(frames []byte) error { return x.write(c, frames, deadline) })
 	returned := make(chan struct{})
-	defer func() {
-		c.cancel(errLate) // nothing that the handler still does is of any use
-		<-returned
-		x.buf = small(out.pending)
-	}()
 	go func() {
 		defer close(returned)
 		if err := m.stream(c.ctx, x.peer, c.Payload, out); err != nil {
 			out.fail(statusFor(err))
 		}
 	}()
+	x.attendStream(c, out, deadline)
+	c.cancel(errLate) // nothing that the handler still does is of any use
+	<-returned
+	x.buf = small(out.pending)
+	return out.failed
+}
 
+// attendStream writes what a handler answers, and tells the client when it is
+// late, up to the last frame, the first write that fails, or the end of the call.
+func (x *session) attendStream(c *call, out *outflow, deadline time.Duration) {
 	late := time.NewTimer(deadline)
 	defer late.Stop()
-	var spare []byte
+	ended := c.ctx.Done() // cancelled by the client, or the session ends
 	for {
 		select {
-		case <-c.ctx.Done(): // cancelled by the client, or the session ends
-			return nil
+		case <-ended:
+			return
 		case <-late.C:
+			if left := out.left(deadline); left > 0 {
+				late.Reset(left)
+				continue
+			}
 			out.fail(errLate)
 			c.cancel(errLate)
+			ended = x.ctx.Done()
 		case <-out.ready:
 		}
-		frames, ended := out.swap(spare)
-		if c.ctx.Err() != nil && context.Cause(c.ctx) != errLate {
-			return nil
+		if c.ctx.Err() != nil && context.Cause(c.ctx) != errLate || out.flush() {
+			return
 		}
-		if err := x.write(frames, deadline); err != nil {
-			return err
-		}
-		if spare = frames; ended {
-			return nil
-		}
-		late.Reset(deadline)
 	}
 }
 
@@ -476,9 +477,12 @@ func small(b []byte) []byte {
 
 // write writes frames. A client that does not take them within the deadline
 // ends the session, since there is half a frame then.
-func (x *session) write(frames []byte, deadline time.Duration) error {
+func (x *session) write(c *call, frames []byte, deadline time.Duration) error {
 	if err := x.arm(x.stream.SetWriteDeadline, deadline); err != nil {
 		return err
+	}
+	if c.ctx.Err() != nil && context.Cause(c.ctx) != errLate { // cancelled meanwhile: see lead
+		_ = x.stream.SetWriteDeadline(time.Now().Add(refusalTime))
 	}
 	if _, err := x.stream.Write(frames); err != nil {
 		if x.ctx.Err() != nil {

@@ -51,7 +51,7 @@ func callOver(l *link, h rpc.Streams, to peer.ID) {
 	}
 	l.items = func(n, size int) error {
 		received := 0
-		for item, err := range rpcItems.Call(context.Background(), pool, wrapperspb.UInt64(uint64(n)<<32|uint64(size))) {
+		for item, err := range rpcItems.Lend(context.Background(), pool, wrapperspb.UInt64(uint64(n)<<32|uint64(size))) {
 			if err == nil && len(item.Value) != size {
 				err = fmt.Errorf("an item of %d bytes", len(item.Value))
 			}
