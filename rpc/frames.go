@@ -18,8 +18,6 @@ const headSize = 4
 const (
 	readSize = 16 << 10 // what a session's first read may bring
 	keepSize = 64 << 10 // a larger buffer is not kept
-
-	maxOutflow = 128 << 10 // what a stream's handler may be ahead of the client
 )
 
 // frames reads frames through one buffer. After an error, a deadline that has

@@ -12,6 +12,12 @@ import (
 	"github.com/tari-libp2p/tari-libp2p/tariproto"
 )
 
+// Our own choice.
+const (
+	maxOutflow = 128 << 10 // what a stream's handler may be ahead of the client
+	enough     = 64 << 10  // for so much it writes itself
+)
+
 // outflow is what a handler has answered and is not written yet: whole frames,
 // at most maxOutflow bytes and one more. The session writes it, or when that is
 // enough for a write the handler itself, which saves a change of goroutines.
@@ -70,9 +76,6 @@ func (o *outflow) item(ctx context.Context, m proto.Message) error {
 	}
 	return err
 }
-
-// enough is for how many bytes a handler writes itself (our choice).
-const enough = 64 << 10
 
 // flush writes what is pending for the session, unless the handler is writing
 // and will say that there is more. It returns true when that was the last.

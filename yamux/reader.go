@@ -276,7 +276,7 @@ func (s *Session) offer(st *Stream) {
 func (s *Session) awaitRoom() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && len(s.backlog) >= s.cfg.Backlog {
+	for s.err == nil && s.full() {
 		s.pulse.held.Store(true)
 		s.cond.Wait()
 	}

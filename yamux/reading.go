@@ -14,7 +14,8 @@ import (
 //
 // A Read that reads gets its bytes without a change of goroutines. It leaves off when it has them, and is likely to come back soon
 // for more. Until then the connection is kept for it, unless somebody else has begun to wait for the peer lately; an AcceptStream keeps it in
-// the same way for a Read that waited for what it has read, and so does a Read that has waited in vain for a while. Who takes its time with much data is read for by another goroutine meanwhile.
+// the same way for a Read that waited for what it has read, and so does a Read that has waited in vain for a while. Who takes its time
+// with much data is read for by another goroutine meanwhile.
 
 const (
 	// reliefAfter is how long nobody reads before a goroutine is started for it (our choice). Where AcceptStream is called all the time it
@@ -267,7 +268,7 @@ func (s *Session) lead(st *Stream) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reading.Load() || s.err != nil || len(s.backlog) >= s.cfg.Backlog {
+	if s.reading.Load() || s.err != nil || s.full() {
 		return false
 	}
 	if s.kept != nil && s.wanted == 0 && time.Since(s.due) > pace-reliefSoon {
@@ -314,7 +315,7 @@ func (s *Session) stopLeading(next *Stream, err error) {
 	switch {
 	case err != nil && err != errLeaveOff:
 		go s.conclude(err) // as run
-	case s.err != nil, len(s.backlog) >= s.cfg.Backlog:
+	case s.err != nil, s.full():
 		s.startReading()
 	default:
 		s.keepFor(next)
@@ -359,5 +360,8 @@ func (s *Session) mayKeepFor(st *Stream) bool {
 func (s *Session) roomy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.backlog) < s.cfg.Backlog
+	return !s.full()
 }
+
+// full says whether too many streams are not accepted. It is called with the mutex held.
+func (s *Session) full() bool { return len(s.backlog) >= s.cfg.Backlog }
